@@ -1,0 +1,74 @@
+//! The slot table: which group owns each slot, and since which epoch.
+//!
+//! The controller writes it, proxies read it. It is a hint: nodes own the truth about their slots and correct a proxy whose table is old.
+
+use crate::{Epoch, Slot, SlotCount};
+use serde::{Deserialize, Serialize};
+
+/// A group's number, from 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct GroupId(pub u32);
+
+impl std::fmt::Display for GroupId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// A group as proxies see it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Group {
+    pub id: GroupId,
+    /// Where its primary listens, `host:port`.
+    pub addr: String,
+}
+
+/// Who owns one slot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Owner {
+    pub epoch: Epoch,
+    pub group: GroupId,
+}
+
+/// A consistent picture of the whole cluster.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Table {
+    /// Raised by each change of anything in the table.
+    pub version: u64,
+    /// The cluster's id; nodes of another cluster are refused.
+    pub cluster: String,
+    pub groups: Vec<Group>,
+    /// One entry a slot, in order.
+    pub slots: Vec<Owner>,
+}
+
+impl Table {
+    /// How many slots the cluster has; nothing if the table is malformed.
+    pub fn slot_count(&self) -> Option<SlotCount> {
+        SlotCount::new(u32::try_from(self.slots.len()).ok()?)
+    }
+
+    /// Returns the owner of a slot.
+    pub fn owner(&self, slot: Slot) -> Option<Owner> {
+        self.slots.get(usize::from(slot.0)).copied()
+    }
+
+    /// Returns a group by its number.
+    pub fn group(&self, id: GroupId) -> Option<&Group> {
+        self.groups.iter().find(|g| g.id == id)
+    }
+
+    /// Returns what is wrong with the table, if anything.
+    pub fn check(&self) -> Result<(), String> {
+        if self.slot_count().is_none() {
+            return Err(format!("the table has {} slots, 1 to {} are possible", self.slots.len(), SlotCount::MAX));
+        }
+        for (slot, owner) in self.slots.iter().enumerate() {
+            if self.group(owner.group).is_none() {
+                return Err(format!("slot {slot} belongs to group {}, which does not exist", owner.group));
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,83 @@
+//! Elements from one list to another, and from the first of several lists that has any.
+
+use super::super::{Ctx, Outcome};
+use super::{End, pop, push};
+use crate::encoding::Kind;
+use crate::error::{CommandError, line};
+
+pub(super) fn rpoplpush(ctx: &mut Ctx<'_, '_>) -> Outcome {
+    carry(ctx, End::Right, End::Left)
+}
+
+pub(super) fn lmove(ctx: &mut Ctx<'_, '_>) -> Outcome {
+    let (from, to) = (End::from_word(ctx.args.get(3))?, End::from_word(ctx.args.get(4))?);
+    carry(ctx, from, to)
+}
+
+fn carry(ctx: &mut Ctx<'_, '_>, from: End, to: End) -> Outcome {
+    let (source, target) = (ctx.args.get(1), ctx.args.get(2));
+    let Some(mut list) = ctx.txn.open(source, Kind::List)? else {
+        ctx.reply.null();
+        return Ok(());
+    };
+    if source == target {
+        let taken = pop(ctx.txn, &mut list, from, 1)?;
+        for value in &taken {
+            push(ctx.txn, &mut list, to, value)?;
+            ctx.reply.bulk(value);
+        }
+        return ctx.txn.save(&mut list);
+    }
+    let mut into = ctx.txn.open_or_new(target, Kind::List)?;
+    let taken = pop(ctx.txn, &mut list, from, 1)?;
+    for value in &taken {
+        push(ctx.txn, &mut into, to, value)?;
+        ctx.reply.bulk(value);
+    }
+    ctx.txn.save(&mut list)?;
+    ctx.txn.save(&mut into)
+}
+
+/// `LMPOP numkeys key… LEFT|RIGHT [COUNT count]`, read from `numkeys` on.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Several {
+    pub(super) first: usize,
+    pub(super) keys: usize,
+    pub(super) end: End,
+    pub(super) count: u64,
+}
+
+impl Several {
+    pub(super) fn read(ctx: &Ctx<'_, '_>, at: usize) -> Result<Self, CommandError> {
+        let positive = |text: &[u8], why: &'static str| {
+            let number = protocol::number::parse_int(text).and_then(|n| usize::try_from(n).ok()).filter(|&n| n > 0);
+            number.ok_or_else(|| CommandError::from(why))
+        };
+        let keys = positive(ctx.args.get(at), "ERR numkeys should be greater than 0")?;
+        let behind = keys.checked_add(at + 1).filter(|&behind| behind < ctx.args.len()).ok_or(line::SYNTAX)?;
+        let end = End::from_word(ctx.args.get(behind))?;
+        let count = match ctx.args.len() - behind {
+            1 => 1,
+            3 if ctx.args.is(behind + 1, "count") => positive(ctx.args.get(behind + 2), "ERR count should be greater than 0")?,
+            _ => return Err(line::SYNTAX.into()),
+        };
+        Ok(Self { first: at + 1, keys, end, count: count as u64 })
+    }
+}
+
+pub(super) fn lmpop(ctx: &mut Ctx<'_, '_>) -> Outcome {
+    let several = Several::read(ctx, 1)?;
+    for at in several.first..several.first + several.keys {
+        let key = ctx.args.get(at);
+        let Some(mut list) = ctx.txn.open(key, Kind::List)? else { continue };
+        let taken = pop(ctx.txn, &mut list, several.end, several.count)?;
+        ctx.txn.save(&mut list)?;
+        ctx.reply.array(2);
+        ctx.reply.bulk(key);
+        ctx.reply.array(taken.len());
+        taken.iter().for_each(|value| ctx.reply.bulk(value));
+        return Ok(());
+    }
+    ctx.reply.null_array();
+    Ok(())
+}

@@ -1,0 +1,54 @@
+//! CONFIG.
+
+use super::super::{Outcome, Request, subcommand};
+use crate::session::Session;
+use protocol::reply::errors;
+
+const HELP: &[&str] = &[
+    "CONFIG <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
+    "GET <pattern>",
+    "    Return parameters matching the glob-like <pattern> and their values.",
+    "SET <directive> <value>",
+    "    Set the configuration <directive> to <value>.",
+    "RESETSTAT",
+    "    Reset statistics reported by the INFO command.",
+    "REWRITE",
+    "    Rewrite the configuration file.",
+    "HELP",
+    "    Print this help.",
+];
+
+pub(super) fn config(session: &mut Session, request: Request<'_>) -> Outcome {
+    match subcommand("config", request)? {
+        "get" => {
+            let patterns: Vec<&[u8]> = request.from(2).collect();
+            let found = session.shared.settings.find(&patterns);
+            let mut reply = session.reply();
+            reply.map(found.len());
+            for (name, value) in found {
+                reply.bulk(name.as_bytes());
+                reply.bulk(value.as_bytes());
+            }
+        }
+        "set" => {
+            if !request.len().is_multiple_of(2) {
+                return Err(errors::arity("config|set").into());
+            }
+            let pairs: Vec<(&[u8], &[u8])> =
+                (2..request.len()).step_by(2).map(|at| (request.get(at), request.get(at + 1))).collect();
+            session.shared.settings.set(&pairs)?;
+            session.reply().ok();
+        }
+        "resetstat" => {
+            session.shared.stats.reset();
+            session.reply().ok();
+        }
+        "rewrite" => return Err("ERR The server is running without a config file".into()),
+        _ => {
+            let mut reply = session.reply();
+            reply.array(HELP.len());
+            HELP.iter().for_each(|line| reply.simple(line));
+        }
+    }
+    Ok(())
+}

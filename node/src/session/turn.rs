@@ -1,0 +1,350 @@
+//! One turn of a session: every whole request that has arrived. Hot path.
+
+use super::{CHUNK_BYTES, Input, Mute, Session, with_scratch};
+use crate::command::{self, Request, Run, Word};
+use crate::error::{CommandError, line};
+use crate::exec::{self, Call, Caller, Done, Pace, SlotList, Told};
+use crate::slots::now_ms;
+use crate::slowlog;
+use crate::txn::Scratch;
+use cluster::state::Access;
+use protocol::command::{Command, Flags, Keys, lookup};
+use protocol::reply::{Reply, errors};
+use protocol::slicer::{Args, Limits, Sliced, slice_request};
+use std::io;
+use std::sync::atomic::Ordering::Relaxed;
+use tokio::net::TcpStream;
+use tokio::time::Instant;
+
+/// What takes time: the session waits for it, the worker does not.
+#[derive(Debug)]
+pub(crate) enum Later {
+    /// A command over many records.
+    Long { command: &'static Command, slots: SlotList },
+    /// All commands of a transaction, some of which are long.
+    Exec(super::transaction::Exec),
+    /// A word between our own parts.
+    Word(Word),
+}
+
+impl Session {
+    /// Runs every whole request in the input, until the client must read first.
+    pub(super) async fn turn(&mut self, stream: &TcpStream, input: &mut Input) -> io::Result<()> {
+        self.stats.turns.one();
+        let limits = self.shared.config.limits.clone();
+        let mut clock = Instant::now();
+        while !self.closing {
+            let rest = &input.bytes[input.at..];
+            let (len, inline) = match slice_request(rest, &limits, &mut input.args) {
+                Ok(Sliced::Request { len }) => (len, None),
+                Ok(Sliced::Inline { len, frame }) => (len, Some(frame)),
+                Ok(Sliced::Nothing { len }) => {
+                    input.at += len;
+                    continue;
+                }
+                Ok(Sliced::Incomplete { at_least }) => {
+                    // Slicing goes on from the same first byte when more has come.
+                    if !rest.is_empty() {
+                        input.bytes.drain(..input.at);
+                        input.at = 0;
+                        input.expect(at_least);
+                    }
+                    return Ok(());
+                }
+                Err(error) => {
+                    self.begin_reply(false);
+                    Reply::new(&mut self.out, self.version).error(format!("ERR {error}"));
+                    self.closing = true;
+                    return Ok(());
+                }
+            };
+            let frame = inline.as_deref().unwrap_or(&rest[..len]);
+            let request = Request { frame, args: &input.args };
+            let (start, mute) = (self.out.len(), self.mute);
+            self.request(request);
+            if let Some(later) = self.later.take() {
+                self.finish_later(later, frame.to_vec(), &limits).await;
+            }
+            self.keep_back(start, mute);
+            clock = self.account(clock, request);
+            input.at += len;
+            if self.out.len() - self.sent >= CHUNK_BYTES {
+                self.send(stream).await?;
+                if self.unsent() >= self.shared.config.output_bytes_max {
+                    input.stalled = true;
+                    return Ok(());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// CLIENT REPLY: the reply that begins at `start` may have to be forgotten; `mute` is as it was before the command.
+    fn keep_back(&mut self, start: usize, mute: Mute) {
+        if self.mute != Mute::Off {
+            self.out.truncate(start);
+        }
+        if mute == Mute::Next && self.mute == Mute::Next {
+            self.mute = Mute::Off;
+        }
+    }
+
+    /// Adds the time since `clock` to the last command; returns the time now.
+    fn account(&self, clock: Instant, request: Request<'_>) -> Instant {
+        let now = Instant::now();
+        let index = self.client.command.load(Relaxed);
+        if let Some(command) = protocol::command::table().get(usize::from(index)) {
+            let taken = now.saturating_duration_since(clock);
+            self.stats.command(command.id).took.add(taken);
+            let limit = self.shared.settings.slowlog_micros();
+            if limit >= 0 && taken.as_micros() >= limit as u128 && !command.flags.contains(Flags::SKIP_SLOWLOG) {
+                self.note_slow(taken.as_micros() as u64, request);
+            }
+        }
+        now
+    }
+
+    #[cold]
+    fn note_slow(&self, micros: u64, request: Request<'_>) {
+        let entry = slowlog::Entry {
+            id: 0,
+            at_ms: now_ms(),
+            micros,
+            args: slowlog::shorten(request),
+            addr: self.client.addr.to_string(),
+            name: self.client.name.lock().clone(),
+        };
+        self.shared.slowlog.add(self.shared.settings.slowlog_entries_max(), entry);
+    }
+
+    /// Answers one request, or leaves in `later` what takes time.
+    fn request(&mut self, request: Request<'_>) {
+        let Some(command) = lookup(request.get(0)) else {
+            self.begin_reply(false);
+            return self.refuse_in_queue(&errors::unknown_command(request.get(0), request.from(1)));
+        };
+        self.begin_reply(command.is_write());
+        self.client.command.store(command.id.0, Relaxed);
+        let counts = self.stats.command(command.id);
+        match self.check(command, request) {
+            Ok(run) => {
+                counts.calls.one();
+                self.dispatch(command, run, request);
+            }
+            Err(error) => {
+                counts.rejected.one();
+                self.refuse_in_queue(error.line().as_bytes());
+            }
+        }
+    }
+
+    /// Whether the request may be looked at at all.
+    fn check(&self, command: &'static Command, request: Request<'_>) -> Result<Run, CommandError> {
+        let Some(run) = command::find(command.id) else {
+            let why = match command.route {
+                protocol::command::RouteRule::Refused(why) => why,
+                _ => "this node does not know it yet",
+            };
+            return Err(errors::refused(command.name, why).into());
+        };
+        if !command.check_arity(request.len()) {
+            return Err(errors::arity(command.name).into());
+        }
+        if !command.subcommands.is_empty() && request.len() > 1 {
+            command::subcommand(command.name, request)?;
+        }
+        if !self.authenticated && !command.flags.contains(Flags::NO_AUTH) {
+            return Err(line::NO_AUTH.into());
+        }
+        Ok(run)
+    }
+
+    /// An error before a command ran: within MULTI it spoils the transaction.
+    pub(super) fn refuse_in_queue(&mut self, text: &[u8]) {
+        self.multi.spoil();
+        self.stats.errors.one();
+        Reply::new(&mut self.out, self.version).error(text);
+    }
+
+    fn dispatch(&mut self, command: &'static Command, run: Run, request: Request<'_>) {
+        if self.multi.is_queueing() && !is_about_transaction(command) {
+            return self.queue(command, request);
+        }
+        let start = self.out.len();
+        match run {
+            Run::Session(function) => {
+                if let Err(error) = function(self, request) {
+                    self.out.truncate(start);
+                    Reply::new(&mut self.out, self.version).error(error.line().as_bytes());
+                }
+                self.count_failure(command, start);
+            }
+            Run::Keys(_) | Run::Slots(_) => self.run_data(command, run, request),
+        }
+    }
+
+    fn run_data(&mut self, command: &'static Command, run: Run, request: Request<'_>) {
+        let start = self.out.len();
+        let slots = match exec::slots_of(&self.shared, command, request) {
+            Ok(slots) => slots,
+            Err(error) => {
+                Reply::new(&mut self.out, self.version).error(error.line().as_bytes());
+                return self.count_failure(command, start);
+            }
+        };
+        if self.is_stuck(&slots) {
+            return;
+        }
+        if self.is_long(command, request, &slots) {
+            self.later = Some(Later::Long { command, slots });
+            return;
+        }
+        let caller = Caller { db: self.db, version: self.version, link: self.link.as_ref().map(|link| &link.pushes) };
+        let call = Call { command, run, request };
+        let done = with_scratch(|scratch| {
+            exec::run(&self.shared, scratch, caller, call, (&slots, Pace::Short), &mut self.out)
+        });
+        self.finish(command, done);
+    }
+
+    /// Bounces a request of a link that has a sticky pair with one of the slots; returns whether it did.
+    pub(super) fn is_stuck(&mut self, slots: &[cluster::Slot]) -> bool {
+        let Some(link) = &mut self.link else { return false };
+        let Some(slot) = link.stuck(slots) else { return false };
+        link.stick(slots);
+        let inner = self.shared.slot(slot).read();
+        for &slot in slots {
+            self.shared.slot(slot).wait(&link.pushes);
+        }
+        crate::link::bounce(&mut self.out, slot, &inner.state.admit(Access::Write));
+        self.stats.bounce(self.client.command.load(Relaxed));
+        true
+    }
+
+    /// As a read of these slots is turned away, if one of them is not served here; returns whether it was.
+    pub(crate) fn turn_away_readers(&mut self, slots: &[cluster::Slot]) -> bool {
+        let mut slots: SlotList = slots.into();
+        slots.sort_unstable();
+        slots.dedup();
+        if self.is_stuck(&slots) {
+            return true;
+        }
+        let pushes = self.link.as_ref().map(|link| link.pushes.clone());
+        let turned_away = exec::enter(&self.shared, &slots, Access::Read, pushes.as_ref(), &mut self.out).err();
+        if let (Some(slots), Some(link)) = (&turned_away, &mut self.link) {
+            link.stick(slots);
+        }
+        turned_away.is_some()
+    }
+
+    /// Runs a command over all slots that is given by its words.
+    pub(crate) async fn run_by_words(&mut self, words: &[&[u8]]) {
+        let mut frame = Vec::new();
+        protocol::request::encode_request(&mut frame, words);
+        match lookup(words.first().copied().unwrap_or_default()) {
+            Some(command) if command.check_arity(words.len()) => {
+                self.run_long(command, SlotList::new(), frame, Limits::default()).await;
+            }
+            Some(command) => self.reply().error(errors::arity(command.name)),
+            None => self.reply().error("ERR internal error: no such command; please report it"),
+        }
+    }
+
+    /// Keeps what a command told.
+    pub(super) fn finish(&mut self, command: &'static Command, done: Done) {
+        match done {
+            Done::Executed(told) => self.finish_told(command, told),
+            Done::TurnedAway(slots) => {
+                self.stats.bounce(command.id.0);
+                if let Some(link) = &mut self.link {
+                    link.stick(&slots);
+                }
+            }
+        }
+    }
+
+    fn finish_told(&mut self, command: &'static Command, told: Told) {
+        if !command.is_write() {
+            self.stats.hits.add(u64::from(told.hits));
+            self.stats.misses.add(u64::from(told.misses));
+        }
+        if told.failed {
+            self.stats.errors.one();
+            self.stats.command(command.id).failed.one();
+        }
+        if !told.expired.is_empty() {
+            let deleted = with_scratch(|scratch| exec::delete_expired(&self.shared, scratch, told.expired));
+            self.stats.expired.add(deleted as u64);
+        }
+    }
+
+    fn count_failure(&self, command: &Command, start: usize) {
+        if self.out.get(start) == Some(&b'-') {
+            self.stats.errors.one();
+            self.stats.command(command.id).failed.one();
+        }
+    }
+
+    /// Whether the command would hold up the worker: it touches many records, or a slot of it is held by one that does.
+    fn is_long(&self, command: &Command, request: Request<'_>, slots: &[cluster::Slot]) -> bool {
+        if slots.iter().any(|&slot| self.shared.slot(slot).is_long_held()) {
+            return true;
+        }
+        command.flags.contains(Flags::BULK)
+            && (matches!(command.keys, Keys::None) || with_scratch(|scratch| self.has_many(scratch, command, request, slots)))
+    }
+
+    fn has_many(&self, scratch: &mut Scratch, command: &Command, request: Request<'_>, slots: &[cluster::Slot]) -> bool {
+        let Ok(keys) = command.key_positions(request.frame, request.args) else { return false };
+        let mut nowhere = Vec::new();
+        let Ok(entered) = exec::enter(&self.shared, slots, Access::Read, None, &mut nowhere) else { return false };
+        let mut txn = crate::txn::Txn::new(&self.shared, scratch, entered, self.db, crate::txn::Reads::Committed);
+        let elements = keys.iter().filter_map(|&at| {
+            let meta = txn.meta(request.get(at as usize)).ok()??;
+            (meta.kind != crate::encoding::Kind::String).then_some(meta.count)
+        });
+        elements.sum::<u64>() >= self.shared.config.bulk_elements_min
+    }
+
+    /// Waits for what takes time. Requests behind it wait too, those of other sessions do not.
+    async fn finish_later(&mut self, later: Later, frame: Vec<u8>, limits: &Limits) {
+        match later {
+            Later::Long { command, slots } => self.run_long(command, slots, frame, limits.clone()).await,
+            Later::Exec(exec) => self.run_exec_long(exec).await,
+            Later::Word(word) => command::word(self, word).await,
+        }
+    }
+
+    async fn run_long(&mut self, command: &'static Command, slots: SlotList, frame: Vec<u8>, limits: Limits) {
+        let (shared, db, version) = (self.shared.clone(), self.db, self.version);
+        let pushes = self.link.as_ref().map(|link| link.pushes.clone());
+        let task = self.shared.background.spawn_blocking(move || {
+            let mut args = Args::new();
+            let mut out = Vec::new();
+            let sliced = slice_request(&frame, &limits, &mut args);
+            debug_assert!(sliced.is_ok(), "it was sliced before");
+            let Some(run) = command::find(command.id) else { return (Done::Executed(Told::default()), out) };
+            let caller = Caller { db, version, link: pushes.as_ref() };
+            let call = Call { command, run, request: Request { frame: &frame, args: &args } };
+            let held = command.is_write().then(|| shared.slots.hold_long(&slots));
+            let done = with_scratch(|scratch| exec::run(&shared, scratch, caller, call, (&slots, Pace::Long), &mut out));
+            drop(held);
+            (done, out)
+        });
+        match task.await {
+            Ok((done, out)) => {
+                self.out.extend_from_slice(&out);
+                self.finish(command, done);
+            }
+            Err(error) => {
+                tracing::error!(%error, command = command.name, "a command died");
+                Reply::new(&mut self.out, self.version).error("ERR internal error: the command died; please report it with the log");
+            }
+        }
+    }
+}
+
+/// Commands that are not queued within MULTI.
+fn is_about_transaction(command: &Command) -> bool {
+    matches!(command.name, "exec" | "discard" | "multi" | "watch" | "quit" | "reset")
+}

@@ -1,0 +1,214 @@
+//! A slot on the move, seen from a node: the words of docs/WIRE.md §4 and §5.
+//!
+//! - `source`: copies the slot, keeps the copy up to date, hands the slot off.
+//! - `target`: takes the copy in, becomes the owner.
+//! - `capture`: the changes a copy has already passed.
+//! - `change`: a slot's state, its data and its records on disk, changed as one.
+//! - `records`: those changes and the copy as bytes.
+//! - `chunk`: reads the next piece of a slot.
+//! - `peer`: the link to the other node.
+//! - `report`: what the controller is told. `tally`: what is counted.
+//!
+//! Every decision is one of `cluster::SlotState`; here it is carried out under the slot's lock and kept on disk as surely as the state says.
+//! Copying and handing off run on two threads of their own, so that neither a client nor another slot's handoff waits for a chunk.
+
+pub(crate) mod capture;
+mod change;
+mod chunk;
+mod peer;
+pub(crate) mod records;
+pub mod report;
+mod source;
+pub mod tally;
+mod target;
+mod word;
+
+pub(crate) use crate::engine::Family;
+pub(crate) use capture::Capture;
+pub(crate) use peer::Introduction;
+pub(crate) use source::unseal;
+pub(crate) use target::presented;
+pub(crate) use word::{is_ours, word};
+
+use crate::shared::Shared;
+use cluster::{MigrationId, Slot, SlotState};
+use parking_lot::Mutex;
+use peer::Peer;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::runtime::{Builder, Handle, Runtime};
+use tokio::sync::Semaphore;
+
+/// The limits of moving slots out of and into this node.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// Records of one CHUNK message, bytes. One record may be larger.
+    pub chunk_bytes: usize,
+    /// Changes of one slot that wait to be sent, bytes; past it the copy starts again.
+    pub capture_bytes_max: usize,
+    /// What may be left to send when the slot is sealed, bytes.
+    pub tail_bytes_max: usize,
+    /// How long writers in flight may take to leave the slot.
+    pub drain_max: Duration,
+    /// From the seal to READY, first; twice and four times that after ten attempts each.
+    pub handoff_budget: Duration,
+    /// Pause after a failed attempt, doubled each time up to 64 times that.
+    pub handoff_pause: Duration,
+    /// Attempts before the migration fails.
+    pub handoff_attempts_max: u32,
+    /// Slots that are copied out at a time; others wait.
+    pub copies_at_once: usize,
+    /// How often a copy may start.
+    pub copy_starts_max: u32,
+    /// One call to the other node.
+    pub call_timeout: Duration,
+    /// No handoff to or from a node whose clock differs by more.
+    pub clock_offset_max: Duration,
+    /// Migrations whose end is remembered for the controller.
+    pub reports_max: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            chunk_bytes: 512 << 10,
+            capture_bytes_max: 64 << 20,
+            tail_bytes_max: 32 << 10,
+            drain_max: Duration::from_millis(2),
+            handoff_budget: Duration::from_millis(5),
+            handoff_pause: Duration::from_millis(50),
+            handoff_attempts_max: 30,
+            copies_at_once: 4,
+            copy_starts_max: 4,
+            call_timeout: Duration::from_secs(10),
+            clock_offset_max: Duration::from_millis(50),
+            reports_max: 4096,
+        }
+    }
+}
+
+/// All migrations this node takes part in.
+#[derive(Debug)]
+pub(crate) struct Transfers {
+    limits: Limits,
+    introduction: Introduction,
+    copy: Handle,
+    handoff: Handle,
+    /// Taken when the node stops.
+    runtimes: Mutex<Vec<Runtime>>,
+    copies: Semaphore,
+    handoffs: Semaphore,
+    pace: source::Pace,
+    bulk: Mutex<HashMap<String, Peer>>,
+    express: Mutex<HashMap<String, Peer>>,
+    tally: Arc<Mutex<tally::Tally>>,
+    outgoing: Mutex<HashMap<MigrationId, Arc<source::Job>>>,
+    incoming: Mutex<HashMap<MigrationId, Arc<target::Import>>>,
+}
+
+impl Transfers {
+    /// Starts the two threads.
+    pub(crate) fn start(limits: Limits, introduction: Introduction) -> std::io::Result<Self> {
+        let thread = |name: &str| Builder::new_multi_thread().worker_threads(1).thread_name(name).enable_all().build();
+        let (copy, handoff) = (thread("node-copy")?, thread("node-handoff")?);
+        Ok(Self {
+            copies: Semaphore::new(limits.copies_at_once),
+            handoffs: Semaphore::new(1),
+            limits,
+            introduction,
+            copy: copy.handle().clone(),
+            handoff: handoff.handle().clone(),
+            runtimes: Mutex::new(vec![copy, handoff]),
+            pace: source::Pace::default(),
+            bulk: Mutex::default(),
+            express: Mutex::default(),
+            tally: Arc::default(),
+            outgoing: Mutex::default(),
+            incoming: Mutex::default(),
+        })
+    }
+
+    /// Ends the threads; whatever is under way is as if the process had died.
+    pub(crate) fn stop(&self, grace: Duration) {
+        let runtimes = std::mem::take(&mut *self.runtimes.lock());
+        for runtime in runtimes {
+            runtime.shutdown_timeout(grace);
+        }
+    }
+
+    /// Forgets what ended long ago, so that what is kept for the controller stays bounded.
+    fn prune(&self) {
+        let mut outgoing = self.outgoing.lock();
+        if outgoing.len() > self.limits.reports_max {
+            outgoing.retain(|_, job| !job.has_failed());
+        }
+        let mut incoming = self.incoming.lock();
+        if incoming.len() > self.limits.reports_max {
+            incoming.retain(|_, import| !import.has_ended());
+        }
+    }
+
+    /// What has been counted.
+    pub(crate) fn tally(&self) -> tally::Tally {
+        self.tally.lock().clone()
+    }
+
+    /// Migrations under way, by role and phase.
+    pub(crate) fn phases(&self, shared: &Shared) -> BTreeMap<(report::Role, report::Phase), u64> {
+        let mut phases = BTreeMap::new();
+        for job in self.outgoing.lock().values() {
+            *phases.entry((report::Role::Source, job.phase())).or_default() += 1;
+        }
+        for import in self.incoming.lock().values() {
+            if let Some(phase) = import.phase(shared) {
+                *phases.entry((report::Role::Target, phase)).or_default() += 1;
+            }
+        }
+        phases
+    }
+
+    /// The ceiling of copying out of this node, bytes a second; 0 for none.
+    pub(crate) fn pace_bytes(&self) -> u64 {
+        self.pace.get()
+    }
+
+    fn bulk(&self, addr: &str) -> Peer {
+        let _runtime = self.copy.enter();
+        let mut peers = self.bulk.lock();
+        peers.entry(addr.to_owned()).or_insert_with(|| Peer::start(addr, self.introduction.clone())).clone()
+    }
+
+    fn express(&self, addr: &str) -> Peer {
+        let _runtime = self.handoff.enter();
+        let mut peers = self.express.lock();
+        peers.entry(addr.to_owned()).or_insert_with(|| Peer::start(addr, self.introduction.clone())).clone()
+    }
+}
+
+/// Takes up again what the slot records say was under way when the node stopped.
+pub(crate) fn resume(shared: &Arc<Shared>) {
+    for (slot, cell) in shared.slots.iter() {
+        let state = cell.read().state.clone();
+        match state {
+            SlotState::Doubt { out, .. } => source::ask_target(shared, slot, out),
+            SlotState::Granted { out, attempt, .. } => source::repeat_grant(shared, slot, out, attempt),
+            SlotState::Importing { from, .. } => target::take_up(shared, slot, &from, None),
+            SlotState::Ready { from, attempt, .. } => target::take_up(shared, slot, &from, Some(attempt)),
+            _ => {}
+        }
+    }
+}
+
+/// The name of a slot's place in an error.
+fn of_slot(slot: Slot, text: impl std::fmt::Display) -> String {
+    format!("slot {slot}: {text}")
+}
+
+/// What a slot record says of a copy that comes in.
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub(crate) struct Staging {
+    pub(crate) incarnation: u32,
+    pub(crate) counts: Vec<(u8, u64, u64)>,
+    pub(crate) clock_ahead_ms: u64,
+}

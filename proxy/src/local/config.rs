@@ -1,0 +1,165 @@
+//! CONFIG: our own settings under Redis' names, and what clients ask for at the start.
+
+use super::{Answer, Asks};
+use crate::shared::Shared;
+use protocol::number::parse_int;
+use protocol::reply::{Reply, errors};
+
+const HELP: &[&str] = &[
+    "GET <pattern>",
+    "    Return parameters matching the glob-like <pattern> and their values.",
+    "SET <directive> <value>",
+    "    Set the configuration <directive> to <value>.",
+    "RESETSTAT",
+    "    Reset statistics reported by the INFO command.",
+    "REWRITE",
+    "    Rewrite the configuration file.",
+];
+
+pub(super) fn config(asks: &Asks<'_>, reply: &mut Reply<'_>) -> Answer {
+    match asks.subcommand()? {
+        "get" => {
+            let patterns: Vec<Vec<u8>> = asks.args(2).map(<[u8]>::to_ascii_lowercase).collect();
+            let mut found = settings(&asks.worker.shared);
+            found.retain(|(name, _)| patterns.iter().any(|pattern| matches(pattern, name.as_bytes())));
+            reply.map(found.len());
+            for (name, value) in found {
+                reply.bulk(name.as_bytes());
+                reply.bulk(value.as_bytes());
+            }
+        }
+        "set" => return set(asks, reply),
+        "resetstat" => reply.ok(),
+        "rewrite" => return Err(b"ERR The server is running without a config file".to_vec()),
+        _ => reply.help("CONFIG", HELP),
+    }
+    Ok(())
+}
+
+/// Every setting and its value. Those that mean nothing to a proxy have the value that promises nothing.
+fn settings(shared: &Shared) -> Vec<(&'static str, String)> {
+    let (live, limits) = (&shared.live, &shared.config.limits);
+    let slow_us = i64::try_from(live.slow_us()).unwrap_or(-1);
+    vec![
+        ("appendfsync", "everysec".to_owned()),
+        ("appendonly", "no".to_owned()),
+        ("client-query-buffer-limit", limits.request.frame_bytes_max.to_string()),
+        ("cluster-enabled", "no".to_owned()),
+        ("databases", shared.config.databases.to_string()),
+        ("io-threads", shared.config.workers.to_string()),
+        ("maxclients", live.clients_max().to_string()),
+        ("maxmemory", "0".to_owned()),
+        ("maxmemory-policy", "noeviction".to_owned()),
+        ("notify-keyspace-events", String::new()),
+        ("proto-max-bulk-len", limits.request.bulk_bytes_max.to_string()),
+        ("requirepass", live.password().map_or_else(String::new, |p| p.to_string())),
+        ("save", String::new()),
+        ("slowlog-log-slower-than", slow_us.to_string()),
+        ("slowlog-max-len", live.slow_len_max().to_string()),
+        ("timeout", live.client_idle_max().as_secs().to_string()),
+    ]
+}
+
+/// All pairs are checked before the first is set.
+fn set(asks: &Asks<'_>, reply: &mut Reply<'_>) -> Answer {
+    if !asks.count().is_multiple_of(2) {
+        return Err(errors::arity("config|set").into_bytes());
+    }
+    let shared = &asks.worker.shared;
+    let pairs: Vec<(String, &[u8])> = (2..asks.count())
+        .step_by(2)
+        .map(|at| (String::from_utf8_lossy(asks.arg(at).unwrap_or_default()).to_ascii_lowercase(), asks.arg(at + 1).unwrap_or_default()))
+        .collect();
+    for (name, value) in &pairs {
+        check(shared, name, value)?;
+    }
+    for (name, value) in pairs {
+        apply(shared, &name, value);
+    }
+    reply.ok();
+    Ok(())
+}
+
+fn check(shared: &Shared, name: &str, value: &[u8]) -> Answer {
+    let failed = |why: &str| {
+        Err(format!("ERR CONFIG SET failed (possibly related to argument '{name}') - {why}").into_bytes())
+    };
+    let least = match name {
+        "requirepass" => return Ok(()),
+        "maxclients" => 1,
+        "timeout" | "slowlog-max-len" => 0,
+        "slowlog-log-slower-than" => -1,
+        name if settings(shared).iter().any(|(known, _)| *known == name) => return failed("can't set immutable config"),
+        _ => return Err(format!("ERR Unknown option or number of arguments for CONFIG SET - '{name}'").into_bytes()),
+    };
+    match parse_int(value) {
+        None => failed("argument couldn't be parsed into an integer"),
+        Some(number) if number < least || number > MOST => {
+            failed(&format!("argument must be between {least} and {MOST} inclusive"))
+        }
+        Some(_) => Ok(()),
+    }
+}
+
+/// The largest number a setting may have.
+const MOST: i64 = 1 << 31;
+
+fn apply(shared: &Shared, name: &str, value: &[u8]) {
+    let number = parse_int(value).unwrap_or(0);
+    match name {
+        "requirepass" => shared.live.set_password(&String::from_utf8_lossy(value)),
+        "maxclients" => shared.live.set_clients_max(number as usize),
+        "timeout" => shared.live.set_client_idle_max_s(number as u64),
+        "slowlog-max-len" => shared.live.set_slow_len_max(number as usize),
+        // As in Redis: zero logs everything, a negative number nothing.
+        "slowlog-log-slower-than" => shared.live.set_slow_us(u64::try_from(number).unwrap_or(u64::MAX)),
+        _ => {}
+    }
+}
+
+/// `*` and `?`; settings' names have nothing else to tell apart. On a mismatch only the last star is tried again: time is bounded by the
+/// product of the lengths.
+fn matches(pattern: &[u8], name: &[u8]) -> bool {
+    let (mut p, mut n) = (0, 0);
+    let mut star = None;
+    loop {
+        match (pattern.get(p), name.get(n)) {
+            (Some(b'*'), _) => {
+                star = Some((p + 1, n));
+                p += 1;
+            }
+            (Some(&a), Some(&b)) if a == b || a == b'?' => (p, n) = (p + 1, n + 1),
+            (None, None) => return true,
+            _ => match star {
+                Some((behind, from)) if from < name.len() => {
+                    star = Some((behind, from + 1));
+                    (p, n) = (behind, from + 1);
+                }
+                _ => return false,
+            },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patterns_find_names() {
+        for (pattern, name, fits) in [
+            ("save", "save", true),
+            ("sav", "save", false),
+            ("*", "save", true),
+            ("max*", "maxmemory", true),
+            ("*policy", "maxmemory-policy", true),
+            ("m*m*y", "maxmemory", true),
+            ("m*m*z", "maxmemory", false),
+            ("s?ve", "save", true),
+            ("", "save", false),
+        ] {
+            assert_eq!(matches(pattern.as_bytes(), name.as_bytes()), fits, "{pattern} {name}");
+        }
+        assert!(!matches(&b"*a".repeat(100_000), b"aaaaaaaaaaaaaaaaaaaaaaaaaaaab"));
+    }
+}

@@ -1,0 +1,128 @@
+//! Who is connected, over all workers, and a way to end a connection from elsewhere. Off the path of requests.
+
+use dashmap::DashMap;
+use parking_lot::Mutex;
+use protocol::command::CommandId;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU16, AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+/// All clients.
+#[derive(Debug)]
+pub(crate) struct Registry {
+    cards: DashMap<u64, Arc<Card>>,
+    doors: Vec<Door>,
+}
+
+/// What others may know of a client.
+#[derive(Debug)]
+pub(crate) struct Card {
+    pub(crate) id: u64,
+    pub(crate) peer: Option<SocketAddr>,
+    pub(crate) local: Option<SocketAddr>,
+    worker: usize,
+    connected: Instant,
+    /// Milliseconds after `connected`; written once a read.
+    heard_ms: AtomicU64,
+    command: AtomicU16,
+    pub(crate) says: Mutex<Says>,
+}
+
+/// What a client says of itself.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Says {
+    pub(crate) name: String,
+    pub(crate) library: String,
+    pub(crate) library_version: String,
+    pub(crate) database: u32,
+    pub(crate) resp3: bool,
+}
+
+/// Where a worker is told which of its clients to end.
+#[derive(Debug, Default)]
+pub(crate) struct Door {
+    kills: Mutex<Vec<u64>>,
+    knock: Notify,
+}
+
+impl Registry {
+    pub(crate) fn new(workers: usize) -> Self {
+        Self { cards: DashMap::new(), doors: (0..workers).map(|_| Door::default()).collect() }
+    }
+
+    pub(crate) fn enter(&self, card: Arc<Card>) {
+        self.cards.insert(card.id, card);
+    }
+
+    pub(crate) fn leave(&self, id: u64) {
+        self.cards.remove(&id);
+    }
+
+    /// Every client, the oldest first.
+    pub(crate) fn cards(&self) -> Vec<Arc<Card>> {
+        let mut cards: Vec<Arc<Card>> = self.cards.iter().map(|entry| Arc::clone(entry.value())).collect();
+        cards.sort_unstable_by_key(|card| card.id);
+        cards
+    }
+
+    /// Ends a client's connection soon.
+    pub(crate) fn kill(&self, card: &Card) {
+        if let Some(door) = self.doors.get(card.worker) {
+            door.kills.lock().push(card.id);
+            door.knock.notify_one();
+        }
+    }
+
+    /// Waits until clients of this worker are to be ended.
+    ///
+    /// # Cancel safety
+    /// Safe to drop.
+    pub(crate) async fn to_kill(&self, worker: usize) -> Vec<u64> {
+        match self.doors.get(worker) {
+            Some(door) => {
+                door.knock.notified().await;
+                std::mem::take(&mut *door.kills.lock())
+            }
+            None => std::future::pending().await,
+        }
+    }
+}
+
+impl Card {
+    pub(crate) fn new(id: u64, worker: usize, peer: Option<SocketAddr>, local: Option<SocketAddr>, now: Instant) -> Self {
+        Self {
+            id,
+            peer,
+            local,
+            worker,
+            connected: now,
+            heard_ms: AtomicU64::new(0),
+            command: AtomicU16::new(u16::MAX),
+            says: Mutex::default(),
+        }
+    }
+
+    /// The client has said something. Hot path: two plain stores.
+    pub(crate) fn heard(&self, now: Instant, command: Option<CommandId>) {
+        self.heard_ms.store((now - self.connected).as_millis() as u64, Relaxed);
+        if let Some(command) = command {
+            self.command.store(command.0, Relaxed);
+        }
+    }
+
+    pub(crate) fn age(&self, now: Instant) -> Duration {
+        now.saturating_duration_since(self.connected)
+    }
+
+    pub(crate) fn idle(&self, now: Instant) -> Duration {
+        self.age(now).saturating_sub(Duration::from_millis(self.heard_ms.load(Relaxed)))
+    }
+
+    /// The command of the client's last read.
+    pub(crate) fn command(&self) -> &'static str {
+        protocol::command::table().get(usize::from(self.command.load(Relaxed))).map_or("NULL", |command| command.name)
+    }
+}

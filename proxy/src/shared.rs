@@ -1,0 +1,88 @@
+//! What all workers share. Nothing of it is on a request's way, but for settings that are only read.
+
+use crate::config::Config;
+use crate::cursors::Cursors;
+use crate::live::Live;
+use crate::metrics::WorkerMetrics;
+use crate::registry::Registry;
+use crate::slow_log::SlowLog;
+use dashmap::DashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+use tokio::time::Instant;
+
+/// One per process.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) config: Arc<Config>,
+    pub(crate) live: Live,
+    pub(crate) clients: Clients,
+    pub(crate) slow_log: SlowLog,
+    pub(crate) registry: Registry,
+    pub(crate) cursors: Cursors,
+    /// Of every worker, in order.
+    pub(crate) metrics: Vec<Arc<WorkerMetrics>>,
+    /// Connections that are up, by node.
+    pub(crate) nodes: DashMap<String, AtomicUsize>,
+    pub(crate) started: Instant,
+    /// 40 hex digits, new at each start, as Redis' `run_id`.
+    pub(crate) run_id: String,
+}
+
+impl Shared {
+    pub(crate) fn new(config: Config) -> Self {
+        Self {
+            live: Live::new(&config),
+            clients: Clients::default(),
+            slow_log: SlowLog::default(),
+            registry: Registry::new(config.workers),
+            cursors: Cursors::default(),
+            metrics: (0..config.workers).map(|_| Arc::new(WorkerMetrics::new())).collect(),
+            started: Instant::now(),
+            nodes: DashMap::new(),
+            run_id: format!("{:032x}{:08x}", rand::random::<u128>(), rand::random::<u32>()),
+            config: Arc::new(config),
+        }
+    }
+}
+
+impl Shared {
+    /// There is one connection more to a node, or the first attempt to have one.
+    pub(crate) fn node_up(&self, addr: &str, connections: usize) {
+        self.nodes.entry(addr.to_owned()).or_default().fetch_add(connections, Relaxed);
+    }
+
+    /// There is one connection less.
+    pub(crate) fn node_down(&self, addr: &str) {
+        if let Some(node) = self.nodes.get(addr) {
+            node.fetch_sub(1, Relaxed);
+        }
+    }
+}
+
+/// Who is connected, over all workers.
+#[derive(Debug, Default)]
+pub(crate) struct Clients {
+    open: AtomicUsize,
+    last_id: AtomicU64,
+}
+
+impl Clients {
+    /// Counts a client in, if there is room for one more.
+    pub(crate) fn enter(&self, max: usize) -> bool {
+        self.open.fetch_update(Relaxed, Relaxed, |open| (open < max).then_some(open + 1)).is_ok()
+    }
+
+    pub(crate) fn leave(&self) {
+        self.open.fetch_sub(1, Relaxed);
+    }
+
+    pub(crate) fn open(&self) -> usize {
+        self.open.load(Relaxed)
+    }
+
+    /// A number no other client has.
+    pub(crate) fn next_id(&self) -> u64 {
+        self.last_id.fetch_add(1, Relaxed) + 1
+    }
+}

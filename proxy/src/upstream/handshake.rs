@@ -1,0 +1,115 @@
+//! The first words on a connection to a node: password, who we are, protocol version, database.
+
+use crate::config::Nodes;
+use crate::metrics::Connect;
+use crate::worker::Worker;
+use protocol::frame::{Value, decode};
+use protocol::reply::Version;
+use protocol::request::encode_request;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+/// Protocol version and database of a connection.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Flavour {
+    pub(crate) version: Version,
+    pub(crate) database: u32,
+}
+
+/// The longest answer to a handshake.
+const ANSWER_BYTES_MAX: usize = 64 * 1024;
+
+/// Connects and introduces us. The error is for people.
+pub(crate) async fn connect(worker: &Worker, addr: &str, flavour: Flavour) -> Result<TcpStream, (Connect, String)> {
+    let patience = worker.config.upstream.connect_timeout;
+    let late = || (Connect::Timeout, format!("no answer within {} ms", patience.as_millis()));
+    timeout(patience, introduce(worker, addr, flavour)).await.unwrap_or_else(|_| Err(late()))
+}
+
+async fn introduce(worker: &Worker, addr: &str, flavour: Flavour) -> Result<TcpStream, (Connect, String)> {
+    let refused = |e: std::io::Error| (Connect::Refused, e.to_string());
+    let mut stream = TcpStream::connect(addr).await.map_err(refused)?;
+    stream.set_nodelay(true).map_err(refused)?;
+    let words = words(worker, flavour);
+    let mut out = Vec::new();
+    for (_, line) in &words {
+        let line: Vec<&[u8]> = line.iter().map(String::as_bytes).collect();
+        encode_request(&mut out, &line);
+    }
+    stream.write_all(&out).await.map_err(refused)?;
+    let mut input = Vec::new();
+    for (word, _) in &words {
+        let answer = answer(&mut stream, &mut input).await.map_err(|why| (Connect::Handshake, why))?;
+        judge(worker, *word, &answer).map_err(|why| (Connect::Handshake, why))?;
+    }
+    Ok(stream)
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Word {
+    Link,
+    /// Anything that must be answered without an error.
+    Other,
+}
+
+fn words(worker: &Worker, flavour: Flavour) -> Vec<(Word, Vec<String>)> {
+    let config = &worker.config;
+    let line = |words: &[&str]| words.iter().map(|&w| w.to_owned()).collect::<Vec<_>>();
+    let mut words = Vec::new();
+    if let Some(password) = &config.node_password {
+        words.push((Word::Other, line(&["AUTH", password])));
+    }
+    if config.nodes == Nodes::Slipway {
+        let cluster = config.cluster.as_deref().unwrap_or("-");
+        let slots = config.slot_count.get().to_string();
+        words.push((Word::Link, line(&["SLIPWAY", "LINK", "proxy", &config.name, cluster, &slots])));
+    }
+    if flavour.version == Version::Resp3 {
+        words.push((Word::Other, line(&["HELLO", "3"])));
+    }
+    if flavour.database != 0 {
+        words.push((Word::Other, line(&["SELECT", &flavour.database.to_string()])));
+    }
+    words
+}
+
+async fn answer(stream: &mut TcpStream, input: &mut Vec<u8>) -> Result<Value, String> {
+    loop {
+        if let Some((value, len)) = decode(input).map_err(|e| e.to_string())? {
+            input.drain(..len);
+            return Ok(value);
+        }
+        if input.len() > ANSWER_BYTES_MAX {
+            return Err("the node's answer to the handshake is too long".to_owned());
+        }
+        match stream.read_buf(input).await {
+            Ok(0) => return Err("the node closed the connection in the handshake".to_owned()),
+            Ok(_) => {}
+            Err(e) => return Err(e.to_string()),
+        }
+    }
+}
+
+/// A node of another cluster, or with another number of slots, must not be used.
+fn judge(worker: &Worker, word: Word, answer: &Value) -> Result<(), String> {
+    if let Some(line) = answer.as_error() {
+        return Err(line.to_owned());
+    }
+    if word == Word::Other {
+        return Ok(());
+    }
+    let items = answer.as_items().ok_or("the node's answer to LINK is no array")?;
+    let ours = i64::from(worker.config.slot_count.get());
+    match items.get(3).and_then(Value::as_int) {
+        Some(theirs) if theirs == ours => {}
+        theirs => return Err(format!("slot count differs: the node has {}, we have {ours}", theirs.unwrap_or(0))),
+    }
+    let theirs = items.get(2).and_then(Value::as_str).unwrap_or("-");
+    match &worker.config.cluster {
+        Some(ours) if theirs != "-" && !theirs.is_empty() && theirs != ours => {
+            Err(format!("the node belongs to cluster {theirs}, we to {ours}"))
+        }
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,196 @@
+//! The list of differences that are meant (`allowed.toml`), and how often each was seen.
+
+use super::compare::Mismatch;
+use super::generator::shown;
+use super::wire::Reply;
+use serde::Deserialize;
+use std::cell::Cell;
+use std::fmt::Write;
+
+/// Where the subject stands.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Place {
+    Node,
+    Proxy,
+    Both,
+}
+
+/// What a proxy's refusal depends on.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+pub(crate) enum When {
+    #[serde(rename = "always")]
+    Always,
+    #[serde(rename = "keys in several slots")]
+    KeysInSeveralSlots,
+    #[serde(rename = "transaction")]
+    Transaction,
+    #[serde(rename = "transaction in several slots")]
+    TransactionInSeveralSlots,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Difference {
+    at: Place,
+    command: String,
+    redis: String,
+    slipway: String,
+    #[serde(default)]
+    diverges: bool,
+    why: String,
+    #[serde(skip)]
+    used: Cell<u64>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Refusal {
+    command: String,
+    #[serde(default)]
+    but: Vec<String>,
+    when: When,
+    slipway: String,
+    why: String,
+    #[serde(skip)]
+    used: Cell<u64>,
+}
+
+/// The list, as it holds for one kind of subject.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Allowed {
+    #[serde(default)]
+    difference: Vec<Difference>,
+    #[serde(default)]
+    refusal: Vec<Refusal>,
+}
+
+/// What the list says of a mismatch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    Unknown,
+    Meant,
+    /// Meant, and the data are not the same any more.
+    Diverged,
+}
+
+impl Allowed {
+    /// The lines that are about a subject in that place.
+    pub(crate) fn read(place: Place) -> Self {
+        let mut all: Self = toml::from_str(include_str!("allowed.toml")).unwrap();
+        all.difference.retain(|line| line.at == place || line.at == Place::Both);
+        if place == Place::Node {
+            all.refusal.clear();
+        }
+        assert!(
+            all.difference.iter().all(|line| !line.why.is_empty())
+                && all.refusal.iter().all(|line| !line.why.is_empty())
+        );
+        all
+    }
+
+    /// The empty list.
+    pub(crate) fn nothing() -> Self {
+        Self::default()
+    }
+
+    pub(crate) fn judge(&self, mismatch: &Mismatch) -> Verdict {
+        let Mismatch { request, redis, slipway } = mismatch;
+        let (request, redis, slipway) = (shown(request), redis.to_string(), slipway.to_string());
+        let fits = |line: &&Difference| {
+            matches(&line.command, &request)
+                && matches(&line.redis, &redis)
+                && matches(&line.slipway, &slipway)
+        };
+        let Some(line) = self.difference.iter().find(fits) else { return Verdict::Unknown };
+        line.used.set(line.used.get() + 1);
+        if line.diverges { Verdict::Diverged } else { Verdict::Meant }
+    }
+
+    /// Whether any refusal is known, and it is worth finding out about slots.
+    pub(crate) fn has_refusals(&self) -> bool {
+        !self.refusal.is_empty()
+    }
+
+    /// The line by which this request is refused; `holds` tells whether a condition does.
+    pub(crate) fn refusal(
+        &self,
+        request: &[Vec<u8>],
+        holds: impl Fn(When) -> bool,
+    ) -> Option<&Refusal> {
+        let request = shown(request);
+        let about = |line: &&Refusal| {
+            holds(line.when)
+                && matches(&line.command, &request)
+                && !line.but.iter().any(|but| matches(but, &request))
+        };
+        self.refusal.iter().find(about)
+    }
+
+    /// How often each line was used, and which was not.
+    pub(crate) fn usage(&self) -> (String, Vec<String>) {
+        let differences = self
+            .difference
+            .iter()
+            .map(|l| (format!("{} {} / {}", l.command, l.redis, l.slipway), l.used.get(), &l.why));
+        let refusals = self.refusal.iter().map(|l| {
+            (format!("{} refused: {:?}, {}", l.command, l.when, l.slipway), l.used.get(), &l.why)
+        });
+        let (mut table, mut unused) = (String::new(), Vec::new());
+        for (line, used, why) in differences.chain(refusals) {
+            let _ = writeln!(table, "{used:8}  {line}\n          {why}");
+            if used == 0 {
+                unused.push(line);
+            }
+        }
+        (table, unused)
+    }
+}
+
+impl Refusal {
+    /// Whether this is the refusal it should be.
+    pub(crate) fn is(&self, reply: &Reply) -> bool {
+        let fits = matches(&self.slipway, &reply.to_string());
+        if fits {
+            self.used.set(self.used.get() + 1);
+        }
+        fits
+    }
+}
+
+/// Whether a text fits a pattern in which `*` stands for anything.
+fn matches(pattern: &str, text: &str) -> bool {
+    let (pattern, text) = (pattern.to_ascii_lowercase(), text.to_ascii_lowercase());
+    let mut pieces = pattern.split('*');
+    let Some(mut rest) = text.strip_prefix(pieces.next().unwrap_or_default()) else { return false };
+    let mut pieces = pieces.peekable();
+    if pieces.peek().is_none() {
+        return rest.is_empty();
+    }
+    while let Some(piece) = pieces.next() {
+        if pieces.peek().is_none() {
+            return rest.ends_with(piece);
+        }
+        let Some(at) = rest.find(piece) else { return false };
+        rest = &rest[at + piece.len()..];
+    }
+    true
+}
+
+#[test]
+fn a_star_stands_for_anything() {
+    for (pattern, text, fits) in [
+        ("abc", "ABC", true),
+        ("abc", "abcd", false),
+        ("a*", "abc", true),
+        ("*c", "abc", true),
+        ("a*c", "ac", true),
+        ("ab*bc", "abc", false),
+        ("*b*", "abc", true),
+        ("a*b*c", "a-b-b-c", true),
+        ("a*b*c", "a-c", false),
+    ] {
+        assert_eq!(matches(pattern, text), fits, "{pattern} {text}");
+    }
+}

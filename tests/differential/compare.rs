@@ -1,0 +1,158 @@
+//! When two replies to one request are the same.
+//!
+//! Byte for byte, except: an order where Redis promises none, a few seconds where a clock is involved, and what is drawn at random or names the
+//! server itself. Sets and maps of RESP3 have no order.
+
+use super::wire::Reply;
+
+/// Two servers ran the same request at most so far apart, in ms: on a busy machine, with both on it.
+const CLOCK_MS_MAX: i64 = 4000;
+
+/// A request that two servers answered differently; in a transaction, the queued one.
+#[derive(Clone, Debug)]
+pub(crate) struct Mismatch {
+    pub(crate) request: Vec<Vec<u8>>,
+    pub(crate) redis: Reply,
+    pub(crate) slipway: Reply,
+}
+
+/// What of a reply counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Rule {
+    Exact,
+    /// The same items in any order.
+    Items,
+    /// Names and values in turn, the pairs in any order.
+    Pairs,
+    /// The cursor, then the items or pairs in any order.
+    Page(&'static Rule),
+    /// An integer that may be off by so much, unless it is negative.
+    Near(i64),
+    /// As many of the same kind.
+    Likeness,
+    /// Only that it is a reply of the same type.
+    Type,
+    /// The same, with the items of all lists in any order, at any depth.
+    Tree,
+    /// A map whose values are compared, but for those that name the server.
+    Hello,
+}
+
+/// Compares the replies to `request`; `queued` are the requests of the transaction that an EXEC ended.
+pub(crate) fn mismatches(
+    request: &[Vec<u8>],
+    queued: &[Vec<Vec<u8>>],
+    redis: &Reply,
+    slipway: &Reply,
+) -> Vec<Mismatch> {
+    let is_exec = request.len() == 1 && request[0].eq_ignore_ascii_case(b"EXEC");
+    if let (true, Some(left), Some(right)) = (is_exec, redis.items(), slipway.items())
+        && left.len() == queued.len()
+        && right.len() == queued.len()
+    {
+        let each = queued.iter().zip(left.iter().zip(right));
+        return each
+            .flat_map(|(request, (redis, slipway))| mismatches(request, &[], redis, slipway))
+            .collect();
+    }
+    if agree(rule(request), redis, slipway) {
+        return Vec::new();
+    }
+    vec![Mismatch { request: request.to_vec(), redis: redis.clone(), slipway: slipway.clone() }]
+}
+
+fn rule(request: &[Vec<u8>]) -> Rule {
+    let upper =
+        |at: usize| request.get(at).map(|word| word.to_ascii_uppercase()).unwrap_or_default();
+    match (upper(0).as_slice(), upper(1).as_slice()) {
+        (b"KEYS" | b"SMEMBERS" | b"SUNION" | b"SINTER" | b"SDIFF" | b"HKEYS" | b"HVALS", _)
+        | (b"COMMAND", b"LIST") => Rule::Items,
+        (b"HGETALL", _) | (b"CONFIG", b"GET") => Rule::Pairs,
+        (b"SCAN" | b"SSCAN", _) => Rule::Page(&Rule::Items),
+        (b"HSCAN" | b"ZSCAN", _) => Rule::Page(&Rule::Pairs),
+        (b"TTL" | b"EXPIRETIME", _) | (b"OBJECT", b"IDLETIME") => Rule::Near(CLOCK_MS_MAX / 1000),
+        (b"PTTL" | b"PEXPIRETIME", _) => Rule::Near(CLOCK_MS_MAX),
+        (b"SRANDMEMBER" | b"HRANDFIELD" | b"ZRANDMEMBER" | b"RANDOMKEY" | b"SPOP", _) => {
+            Rule::Likeness
+        }
+        (b"TIME" | b"INFO", _) | (b"CLIENT", b"ID" | b"INFO" | b"LIST") => Rule::Type,
+        (b"COMMAND", b"" | b"INFO" | b"DOCS") => Rule::Tree,
+        (b"HELLO", _) => Rule::Hello,
+        _ => Rule::Exact,
+    }
+}
+
+fn agree(rule: Rule, redis: &Reply, slipway: &Reply) -> bool {
+    match rule {
+        _ if redis.is_error() || slipway.is_error() => redis == slipway,
+        Rule::Exact => canonical(redis) == canonical(slipway),
+        Rule::Items => sorted(redis, 1) == sorted(slipway, 1),
+        Rule::Pairs => sorted(redis, 2) == sorted(slipway, 2),
+        Rule::Page(inner) => match (redis.items(), slipway.items()) {
+            (Some([left, a]), Some([right, b])) => left == right && agree(*inner, a, b),
+            _ => redis == slipway,
+        },
+        Rule::Near(most) => match (redis.integer(), slipway.integer()) {
+            (Some(a), Some(b)) if a >= 0 && b >= 0 => a.abs_diff(b) <= most as u64,
+            _ => redis == slipway,
+        },
+        Rule::Likeness => likeness(redis) == likeness(slipway),
+        Rule::Tree => tree(redis) == tree(slipway),
+        Rule::Type => kind(redis) == kind(slipway),
+        Rule::Hello => without_identity(redis) == without_identity(slipway),
+    }
+}
+
+/// The reply with RESP3's sets and maps in one order, at any depth.
+fn canonical(reply: &Reply) -> Reply {
+    let Reply::Items(kind, items) = reply else { return reply.clone() };
+    let items: Vec<_> = items.iter().map(canonical).collect();
+    match kind {
+        b'~' => sorted(&Reply::Items(*kind, items), 1),
+        b'%' => sorted(&Reply::Items(*kind, items), 2),
+        _ => Reply::Items(*kind, items),
+    }
+}
+
+/// The reply with all its lists in one order; pairs keep together.
+fn tree(reply: &Reply) -> Reply {
+    let Reply::Items(kind, items) = reply else { return reply.clone() };
+    let items = Reply::Items(*kind, items.iter().map(tree).collect());
+    sorted(&items, if *kind == b'%' { 2 } else { 1 })
+}
+
+/// The items in groups of so many, the groups in order.
+pub(crate) fn sorted(reply: &Reply, group: usize) -> Reply {
+    let Reply::Items(kind, items) = reply else { return reply.clone() };
+    let mut groups: Vec<_> = items.chunks(group).collect();
+    groups.sort_unstable();
+    Reply::Items(*kind, groups.concat())
+}
+
+/// The reply with nothing in its strings and numbers.
+fn likeness(reply: &Reply) -> Reply {
+    match reply {
+        Reply::Items(kind, items) => Reply::Items(*kind, items.iter().map(likeness).collect()),
+        Reply::Bulk(_) => Reply::Bulk(Vec::new()),
+        Reply::Line(line) => Reply::Line(line[..1].to_vec()),
+        other => other.clone(),
+    }
+}
+
+fn kind(reply: &Reply) -> u8 {
+    match reply {
+        Reply::Items(kind, _) => *kind,
+        Reply::Line(line) => line[0],
+        Reply::Bulk(_) => b'$',
+        Reply::Verbatim(_) => b'=',
+        Reply::NullBulk | Reply::NullArray => b'n',
+        Reply::Silence | Reply::Broken(_) => b'!',
+    }
+}
+
+fn without_identity(reply: &Reply) -> Reply {
+    let Reply::Items(kind, items) = reply else { return reply.clone() };
+    let named = |pair: &&[Reply]| !matches!(pair[0].bulk(), Some(b"version" | b"id"));
+    let kept: Vec<_> = items.chunks(2).filter(named).flatten().cloned().collect();
+    sorted(&Reply::Items(*kind, kept), 2)
+}

@@ -1,0 +1,314 @@
+//! Scripts of several connections, for what a single one cannot show: who waits is served, in which order; what fails a WATCH; how clients of
+//! many libraries say hello. Both servers play each script, and their replies are compared like those of generated requests.
+//!
+//! ```text
+//! == what it shows             a script begins; played in RESP2 and in RESP3, from empty databases
+//! == (plain) what it shows     played once, on connections that have not said HELLO
+//! A: SET k "two words"         connection A sends a request, and its reply is compared
+//! A:: PEXPIRETIME k            the same to the last digit, where a clock would be allowed some
+//! A~ BLPOP k 0                 A sends and waits; goes on when both servers count one waiting client more
+//! A! PING                      A sends; nothing is awaited
+//! A raw "PING\r\n"             A sends bytes
+//! A<                           the next reply of A
+//! A< after 50                  and it came no sooner than 50 ms after the request was sent
+//! A: CLIENT ID -> id           the reply is kept: $id stands for it in later requests, and it is not compared
+//! A closes, wait 60, B: …      A hangs up; 60 ms pass
+//! ```
+
+use super::allowed::{Allowed, Verdict};
+use super::compare::{Mismatch, mismatches};
+use super::duel::session::Session;
+use super::server::Server;
+use super::wire::{Connection, Reply, decode_requests, encode};
+use std::collections::{BTreeMap, VecDeque};
+use std::fmt::Write;
+use std::time::{Duration, Instant};
+
+const SCRIPTS: [&str; 5] = [
+    include_str!("scenarios/blocking.txt"),
+    include_str!("scenarios/watch.txt"),
+    include_str!("scenarios/expiry.txt"),
+    include_str!("scenarios/connection.txt"),
+    include_str!("scenarios/first_contact.txt"),
+];
+
+const REPLY_MAX: Duration = Duration::from_secs(10);
+/// What is due after a time may be so much later on a busy machine.
+const LATE_MAX: Duration = Duration::from_secs(3);
+
+/// Plays all scripts; returns what differed, in words.
+pub(crate) fn play_all(redis: &Server, slipway: &Server, allowed: &Allowed) -> Vec<String> {
+    let mut faults = Vec::new();
+    for script in SCRIPTS.iter().flat_map(|text| text.split("\n== ").skip(1)) {
+        let (name, lines) = script.split_once('\n').unwrap();
+        let plain = name.starts_with("(plain)");
+        let protocols: &[u8] = if plain { &[0] } else { &[2, 3] };
+        for &protocol in protocols {
+            let mut stage = Stage {
+                servers: [redis, slipway],
+                allowed,
+                protocol,
+                actors: BTreeMap::new(),
+                kept: BTreeMap::new(),
+            };
+            if let Err(why) = stage.play(lines) {
+                faults.push(format!("== {name} (RESP{protocol})\n{why}"));
+                slipway.revive();
+            }
+        }
+    }
+    faults
+}
+
+/// One script being played.
+struct Stage<'a> {
+    servers: [&'a Server; 2],
+    allowed: &'a Allowed,
+    /// RESP 2 or 3; 0: nobody has said.
+    protocol: u8,
+    actors: BTreeMap<String, Actor>,
+    /// Kept replies, one for each server.
+    kept: BTreeMap<String, [Vec<u8>; 2]>,
+}
+
+/// A connection to each server.
+struct Actor {
+    connections: [Connection; 2],
+    session: Session,
+    /// Requests without a reply, and when they were sent.
+    outstanding: VecDeque<(Vec<Vec<u8>>, Instant)>,
+    waits: bool,
+}
+
+impl Stage<'_> {
+    fn play(&mut self, lines: &str) -> Result<(), String> {
+        for server in self.servers {
+            let mut connection = Connection::open(&server.addr, REPLY_MAX)?;
+            let reply = connection.words("FLUSHALL");
+            if !reply.is("+OK") {
+                return Err(format!("FLUSHALL: {reply}"));
+            }
+        }
+        let lines =
+            lines.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
+        let mut told = String::new();
+        for line in lines {
+            let _ = writeln!(told, "   {line}");
+            self.line(line).map_err(|why| format!("{told}{why}"))?;
+        }
+        Ok(())
+    }
+
+    fn line(&mut self, line: &str) -> Result<(), String> {
+        if let Some(ms) = line.strip_prefix("wait ") {
+            std::thread::sleep(Duration::from_millis(ms.parse().unwrap()));
+            return Ok(());
+        }
+        let (name, rest) = line.split_at(1);
+        if !self.actors.contains_key(name) {
+            let actor = self.actor()?;
+            self.actors.insert(name.to_owned(), actor);
+        }
+        if let Some(request) = rest.strip_prefix(":: ") {
+            self.send(name, request);
+            self.reply(name, Duration::ZERO, Exactness::Exact)
+        } else if let Some(request) = rest.strip_prefix(": ") {
+            if let Some((request, kept)) = request.split_once(" -> ") {
+                self.keep(name, request, kept);
+                return Ok(());
+            }
+            self.send(name, request);
+            self.reply(name, Duration::ZERO, Exactness::AsPromised)
+        } else if let Some(request) = rest.strip_prefix("~ ") {
+            self.wait_in(name, request)
+        } else if let Some(request) = rest.strip_prefix("! ") {
+            self.send(name, request);
+            Ok(())
+        } else if let Some(bytes) = rest.strip_prefix(" raw ") {
+            self.send_bytes(name, &unquoted(bytes)[0]);
+            Ok(())
+        } else if let Some(after) = rest.strip_prefix("<") {
+            let ms = after.trim().strip_prefix("after ").map_or(0, |ms| ms.parse().unwrap());
+            self.reply(name, Duration::from_millis(ms), Exactness::AsPromised)
+        } else if rest == " closes" {
+            self.close(name)
+        } else {
+            panic!("no such line in a script: {line}")
+        }
+    }
+
+    fn actor(&self) -> Result<Actor, String> {
+        let open = |server: &Server| {
+            let mut connection = Connection::open(&server.addr, REPLY_MAX)?;
+            let hello =
+                (self.protocol > 0).then(|| connection.words(&format!("HELLO {}", self.protocol)));
+            if hello.as_ref().is_some_and(|reply| reply.items().is_none()) {
+                Err(format!("HELLO: {hello:?}"))
+            } else {
+                Ok(connection)
+            }
+        };
+        let connections = [open(self.servers[0])?, open(self.servers[1])?];
+        Ok(Actor {
+            connections,
+            session: Session::default(),
+            outstanding: VecDeque::new(),
+            waits: false,
+        })
+    }
+
+    fn send(&mut self, name: &str, request: &str) {
+        let request = unquoted(request);
+        let actor = self.actors.get_mut(name).unwrap();
+        actor.outstanding.push_back((request.clone(), Instant::now()));
+        for (server, connection) in actor.connections.iter_mut().enumerate() {
+            let mut filled = request.clone();
+            for word in &mut filled {
+                let kept = word
+                    .strip_prefix(b"$")
+                    .and_then(|word| self.kept.get(std::str::from_utf8(word).ok()?));
+                if let Some(kept) = kept {
+                    *word = kept[server].clone();
+                }
+            }
+            let mut bytes = Vec::new();
+            encode(&mut bytes, &filled);
+            connection.send(&bytes);
+        }
+    }
+
+    fn send_bytes(&mut self, name: &str, bytes: &[u8]) {
+        let actor = self.actors.get_mut(name).unwrap();
+        for request in decode_requests(bytes) {
+            actor.outstanding.push_back((request, Instant::now()));
+        }
+        for connection in &mut actor.connections {
+            connection.send(bytes);
+        }
+    }
+
+    fn reply(&mut self, name: &str, after: Duration, exactness: Exactness) -> Result<(), String> {
+        let actor = self.actors.get_mut(name).unwrap();
+        let bytes = (vec![b"(bytes)".to_vec()], Instant::now());
+        let (request, sent) = actor.outstanding.pop_front().unwrap_or(bytes);
+        let mut replies = Vec::new();
+        for connection in &mut actor.connections {
+            replies.push(connection.reply());
+            let took = sent.elapsed();
+            if !after.is_zero() && (took < after || took > after + LATE_MAX) {
+                return Err(format!(
+                    "   the reply came after {took:?}: {}",
+                    replies.last().unwrap()
+                ));
+            }
+        }
+        actor.waits = false;
+        let [redis, slipway] = [&replies[0], &replies[1]];
+        let found = match exactness {
+            Exactness::AsPromised => mismatches(&request, actor.session.queued(), redis, slipway),
+            Exactness::Exact if redis == slipway => Vec::new(),
+            Exactness::Exact => vec![Mismatch {
+                request: request.clone(),
+                redis: redis.clone(),
+                slipway: slipway.clone(),
+            }],
+        };
+        actor.session.answered(&request, redis);
+        match found.iter().find(|mismatch| self.allowed.judge(mismatch) == Verdict::Unknown) {
+            None => Ok(()),
+            Some(Mismatch { redis, slipway, .. }) => {
+                Err(format!("     redis   {redis}\n     slipway {slipway}"))
+            }
+        }
+    }
+
+    fn keep(&mut self, name: &str, request: &str, kept: &str) {
+        self.send(name, request);
+        let actor = self.actors.get_mut(name).unwrap();
+        actor.outstanding.pop_back();
+        let mut text = |server: usize| match actor.connections[server].reply() {
+            Reply::Line(line) => line[1..].to_vec(),
+            Reply::Bulk(bytes) => bytes,
+            other => other.to_string().into_bytes(),
+        };
+        let both = [text(0), text(1)];
+        self.kept.insert(kept.to_owned(), both);
+    }
+
+    fn wait_in(&mut self, name: &str, request: &str) -> Result<(), String> {
+        let before = [self.servers[0].waiting()?, self.servers[1].waiting()?];
+        self.send(name, request);
+        self.actors.get_mut(name).unwrap().waits = true;
+        self.count(before.map(|count| count + 1))
+    }
+
+    fn close(&mut self, name: &str) -> Result<(), String> {
+        let before = [self.servers[0].waiting()?, self.servers[1].waiting()?];
+        let waits = self.actors.remove(name).is_some_and(|actor| actor.waits);
+        if waits { self.count(before.map(|count| count - 1)) } else { Ok(()) }
+    }
+
+    fn count(&self, wanted: [i64; 2]) -> Result<(), String> {
+        for (server, wanted) in self.servers.iter().zip(wanted) {
+            let begin = Instant::now();
+            while server.waiting()? != wanted {
+                if begin.elapsed() > REPLY_MAX {
+                    return Err(format!(
+                        "   blocked_clients does not become {wanted} at {}",
+                        server.addr
+                    ));
+                }
+                std::thread::sleep(Duration::from_millis(2));
+            }
+        }
+        Ok(())
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Exactness {
+    AsPromised,
+    Exact,
+}
+
+/// The words of a line; those in double quotes with C's escapes.
+fn unquoted(line: &str) -> Vec<Vec<u8>> {
+    let mut words = Vec::new();
+    let mut rest = line.trim_start();
+    while !rest.is_empty() {
+        let (word, after) = if let Some(quoted) = rest.strip_prefix('"') {
+            unescaped(quoted)
+        } else {
+            let end = rest.find(' ').unwrap_or(rest.len());
+            (rest.as_bytes()[..end].to_vec(), &rest[end..])
+        };
+        words.push(word);
+        rest = after.trim_start();
+    }
+    words
+}
+
+/// What stands before the closing quote, and what behind it.
+fn unescaped(text: &str) -> (Vec<u8>, &str) {
+    let mut word = Vec::new();
+    let mut at = 0;
+    let bytes = text.as_bytes();
+    while bytes[at] != b'"' {
+        if bytes[at] != b'\\' {
+            word.push(bytes[at]);
+            at += 1;
+            continue;
+        }
+        at += 2;
+        word.push(match bytes[at - 1] {
+            b'r' => b'\r',
+            b'n' => b'\n',
+            b'x' => {
+                at += 2;
+                u8::from_str_radix(&text[at - 2..at], 16).unwrap()
+            }
+            other => other,
+        });
+    }
+    (word, &text[at + 1..])
+}

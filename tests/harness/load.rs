@@ -1,0 +1,40 @@
+//! `slipway load` as a child process: open-loop writes whose every reply and final state are checked.
+
+use crate::program;
+use serde_json::Value;
+use std::process::{Child, Command, Stdio};
+
+/// A load under way.
+#[derive(Debug)]
+pub struct Load(Child);
+
+/// What it found.
+#[derive(Debug)]
+pub struct Outcome {
+    pub success: bool,
+    pub report: Value,
+    pub words: String,
+}
+
+impl Load {
+    /// Starts `slipway load --json` with these further words.
+    pub fn start(addr: &str, words: &str) -> Self {
+        let mut command = Command::new(program());
+        command.args(["load", "--addr", addr, "--json"]).args(words.split_whitespace());
+        Self(command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap())
+    }
+
+    /// Waits for its end.
+    pub fn finish(self) -> Outcome {
+        let output = self.0.wait_with_output().unwrap();
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        let report = serde_json::from_str(&text).unwrap_or(Value::Null);
+        let words = format!("{text}\n{}", String::from_utf8_lossy(&output.stderr));
+        Outcome { success: output.status.success(), report, words }
+    }
+
+    /// Whether it still runs.
+    pub fn runs(&mut self) -> bool {
+        self.0.try_wait().unwrap().is_none()
+    }
+}
