@@ -542,7 +542,7 @@ fn objection(state: &State, id: GroupId, hello: &Hello) -> Option<String> {
         ));
     }
     match &group.node {
-        Some(node) if false && *node != hello.node => Some(format!(
+        Some(node) if *node != hello.node => Some(format!(
             "the node at {} is not the one group {id} had: its id is {}, and {node} is expected. Start the node with the data directory \
              it had, or give the group the address where it listens now",
             group.addr, hello.node

@@ -7,6 +7,9 @@ mod concurrency;
 mod crash;
 mod differential;
 mod expiry;
+mod limits;
+mod links;
+mod scanning;
 mod transactions;
 mod handoff;
 

@@ -19,6 +19,11 @@ impl Client {
         Self { stream, input: Vec::new() }
     }
 
+    /// Another handle on the same connection, to write while this one reads.
+    pub(crate) fn twin(&self) -> Self {
+        Self { stream: self.stream.try_clone().unwrap(), input: Vec::new() }
+    }
+
     /// Sends bytes as they are.
     pub(crate) fn send(&mut self, bytes: &[u8]) {
         self.stream.write_all(bytes).unwrap();
