@@ -47,9 +47,6 @@ WORKDIR /data
 USER 10001:10001
 # Drain: finish what was read, then exit. A second signal ends at once.
 STOPSIGNAL SIGTERM
-# Clients, and the admin API with /metrics.
-EXPOSE 19000 11080
-HEALTHCHECK --interval=10s --timeout=5s --start-period=30s --retries=3 CMD ["slipway", "status", "--admin", "127.0.0.1:11080"]
 ENTRYPOINT ["slipway"]
 LABEL org.opencontainers.image.title="slipway" \
       org.opencontainers.image.description="A smart proxy for slot-sharded Redis and Pika clusters: slots move under live traffic, and no client notices" \
@@ -59,7 +56,13 @@ LABEL org.opencontainers.image.revision="${SLIPWAY_COMMIT}"
 
 FROM runtime AS proxy
 COPY --from=build-proxy /out/slipway /usr/local/bin/slipway
+# These listen on loopback and are the manual: mount your own over them.
 COPY --from=build-proxy /source/config /etc/slipway
+# Clients, and the admin port with /metrics.
+EXPOSE 19000 11090
+# `slipway status` asks a controller; a proxy says itself whether it is ready.
+HEALTHCHECK --interval=10s --timeout=5s --start-period=30s --retries=3 \
+    CMD ["bash", "-c", "exec 3<>/dev/tcp/127.0.0.1/11090 && printf 'GET /readyz HTTP/1.0\\r\\n\\r\\n' >&3 && grep -q '^ready' <&3"]
 CMD ["proxy", "--config", "/etc/slipway/proxy.toml"]
 
 # The last stage is the one that `docker build` makes unasked.
@@ -67,4 +70,7 @@ FROM runtime AS slipway
 COPY --from=build-slipway /out/slipway /usr/local/bin/slipway
 COPY --from=build-slipway /source/config /etc/slipway
 VOLUME /data
+# Clients, and the admin API with /metrics.
+EXPOSE 19000 11080
+HEALTHCHECK --interval=10s --timeout=5s --start-period=30s --retries=3 CMD ["slipway", "status", "--admin", "127.0.0.1:11080"]
 CMD ["up", "--data", "/data", "--listen", "0.0.0.0:19000", "--admin", "0.0.0.0:11080"]

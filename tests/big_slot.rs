@@ -22,7 +22,10 @@ fn a_slot_with_a_gibibyte_and_a_million_fields_stalls_no_longer_than_a_small_one
     let median = |us: &[u64]| us[us.len() / 2];
     // The same but for the noise of two shared cores.
     assert!(median(&big_us) <= median(&small_us) * 2 + 2_000, "small {small_us:?}, big {big_us:?}");
-    assert!(*big_us.last().unwrap() <= 9_000.max(small_us.last().unwrap() * 2), "small {small_us:?}, big {big_us:?}");
+    assert!(
+        *big_us.last().unwrap() <= 9_000.max(small_us.last().unwrap() * 2),
+        "small {small_us:?}, big {big_us:?}"
+    );
 }
 
 /// Strings of 64 KiB and one hash, all in the slot of `tag`.

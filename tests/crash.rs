@@ -44,7 +44,10 @@ fn dies_at(role: Role, point: &str) {
     cluster.process(role).start(&format!("{name}=kill@{hit}"));
     cluster.wait_until_it_serves();
 
-    let words = format!("--rate 2000 --clients 8 --pipeline 8 --keys 2000 --allow-unknown --seconds {}", size(6, 15));
+    let words = format!(
+        "--rate 2000 --clients 8 --pipeline 8 --keys 2000 --allow-unknown --seconds {}",
+        size(6, 15)
+    );
     let load = Load::start(&cluster.proxy, &words);
     cluster.tool("migrate --slots 0-255 --to 2 --detach").unwrap();
     eventually(&format!("{role:?} reaches {point}"), Duration::from_secs(30), || {

@@ -1,11 +1,14 @@
 //! Behaviours, in reading order.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on says where")]
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on says where")]
+#![allow(clippy::print_stdout, reason = "figures are shown beside the verdict")]
 
 mod moves_under_load;
 
 mod big_slot;
+mod clients;
 mod crash;
+mod dashboards;
 mod differential;
 mod empty_slots;
 

@@ -49,7 +49,8 @@ fn worst_ms(outcome: &Outcome) -> f64 {
 }
 
 fn stalls_are_short(moved: &Json) {
-    let p99 = moved["stall_write_us"]["p99"].as_u64().unwrap_or_else(|| panic!("no stall in {moved}"));
+    let p99 =
+        moved["stall_write_us"]["p99"].as_u64().unwrap_or_else(|| panic!("no stall in {moved}"));
     println!("stall_write_us {}", moved["stall_write_us"]);
     assert!(p99 <= STALL_P99_MAX_US, "{moved}");
 }

@@ -33,9 +33,10 @@ impl SlotRanges {
     /// Returns an error naming the first slot that a cluster of `count` slots does not have.
     pub fn check(&self, count: SlotCount) -> Result<(), String> {
         match self.0.last() {
-            Some(&last) if last >= count.get() => {
-                Err(format!("slot {last} does not exist: this cluster has slots 0 to {}", count.get() - 1))
-            }
+            Some(&last) if last >= count.get() => Err(format!(
+                "slot {last} does not exist: this cluster has slots 0 to {}",
+                count.get() - 1
+            )),
             _ => Ok(()),
         }
     }
@@ -104,7 +105,13 @@ mod tests {
 
     #[test]
     fn nonsense_is_refused_with_the_part_that_is_wrong() {
-        for (text, part) in [("", "\"\""), ("a", "\"a\""), ("1,9-2", "\"9-2\""), ("99999", "\"99999\""), ("1-", "\"1-\"")] {
+        for (text, part) in [
+            ("", "\"\""),
+            ("a", "\"a\""),
+            ("1,9-2", "\"9-2\""),
+            ("99999", "\"99999\""),
+            ("1-", "\"1-\""),
+        ] {
             let error = text.parse::<SlotRanges>().unwrap_err();
             assert!(error.starts_with(part), "{error}");
         }

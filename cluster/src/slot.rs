@@ -57,7 +57,8 @@ impl SlotCount {
 impl TryFrom<u32> for SlotCount {
     type Error = String;
     fn try_from(count: u32) -> Result<Self, String> {
-        Self::new(count).ok_or_else(|| format!("the number of slots must be 1 to {}, not {count}", Self::MAX))
+        Self::new(count)
+            .ok_or_else(|| format!("the number of slots must be 1 to {}, not {count}", Self::MAX))
     }
 }
 

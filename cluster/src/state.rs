@@ -29,7 +29,9 @@ use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// Raised by every change of a slot's owner and reserved anew for every migration, also for one that fails; never reused.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
 #[serde(transparent)]
 pub struct Epoch(pub u64);
 
@@ -130,7 +132,11 @@ pub enum Admission<'a> {
     /// Not now; the same node will know.
     Hold,
     /// Never here again, unless the slot comes back.
-    Moved { epoch: Epoch, addr: &'a str, token: Option<Token> },
+    Moved {
+        epoch: Epoch,
+        addr: &'a str,
+        token: Option<Token>,
+    },
     /// Not here, and this node does not know where.
     Ask,
 }
@@ -219,13 +225,20 @@ impl SlotState {
     /// May a request be executed here and now?
     pub fn admit(&self, access: Access) -> Admission<'_> {
         match self {
-            Self::Unclaimed | Self::Owned { .. } | Self::Copying { .. } | Self::Armed { .. } => Admission::Execute,
+            Self::Unclaimed | Self::Owned { .. } | Self::Copying { .. } | Self::Armed { .. } => {
+                Admission::Execute
+            }
             Self::Sealed { .. } if access == Access::Read => Admission::Execute,
-            Self::Sealed { .. } | Self::Doubt { .. } | Self::Importing { .. } | Self::Ready { .. } => Admission::Hold,
+            Self::Sealed { .. }
+            | Self::Doubt { .. }
+            | Self::Importing { .. }
+            | Self::Ready { .. } => Admission::Hold,
             Self::Granted { out, token, .. } => {
                 Admission::Moved { epoch: out.epoch, addr: &out.peer, token: *token }
             }
-            Self::Absent { epoch, hint: Some(addr), .. } => Admission::Moved { epoch: *epoch, addr, token: None },
+            Self::Absent { epoch, hint: Some(addr), .. } => {
+                Admission::Moved { epoch: *epoch, addr, token: None }
+            }
             Self::Absent { hint: None, .. } => Admission::Ask,
         }
     }
@@ -241,7 +254,9 @@ impl SlotState {
     pub fn restarted(self) -> Self {
         match self {
             Self::Copying { epoch, .. } => Self::Owned { epoch },
-            Self::Armed { epoch, out, .. } | Self::Sealed { epoch, out, .. } => Self::Doubt { epoch, out },
+            Self::Armed { epoch, out, .. } | Self::Sealed { epoch, out, .. } => {
+                Self::Doubt { epoch, out }
+            }
             other => other,
         }
     }
@@ -250,7 +265,9 @@ impl SlotState {
     pub fn assign(self, epoch: Epoch, owner: Option<Addr>) -> Next {
         match (self, owner) {
             (Self::Unclaimed, None) => Ok((Self::Owned { epoch }, Persist::Sync)),
-            (Self::Unclaimed, hint) => Ok((Self::Absent { epoch, hint, refused: None }, Persist::Sync)),
+            (Self::Unclaimed, hint) => {
+                Ok((Self::Absent { epoch, hint, refused: None }, Persist::Sync))
+            }
             _ => Err(Refused("the slot has an owner already")),
         }
     }
@@ -260,10 +277,14 @@ impl SlotState {
     /// OPEN at the source.
     pub fn export(self, out: Migration) -> Next {
         match self {
-            Self::Owned { epoch } if out.epoch > epoch => Ok((Self::Copying { epoch, out }, Persist::No)),
+            Self::Owned { epoch } if out.epoch > epoch => {
+                Ok((Self::Copying { epoch, out }, Persist::No))
+            }
             Self::Owned { .. } => Err(Refused("the migration's epoch is not above the slot's")),
             state if state.is(out.id) => Ok((state, Persist::No)),
-            Self::Absent { .. } | Self::Granted { .. } | Self::Unclaimed => Err(Refused("the slot is not owned here")),
+            Self::Absent { .. } | Self::Granted { .. } | Self::Unclaimed => {
+                Err(Refused("the slot is not owned here"))
+            }
             _ => Err(Refused("another migration of the slot is under way")),
         }
     }
@@ -274,7 +295,9 @@ impl SlotState {
             Self::Copying { epoch, out } if out.id == id => {
                 Ok((Self::Armed { epoch, out, attempt: 0 }, Persist::Sync))
             }
-            state @ (Self::Armed { .. } | Self::Sealed { .. }) if state.is(id) => Ok((state, Persist::Sync)),
+            state @ (Self::Armed { .. } | Self::Sealed { .. }) if state.is(id) => {
+                Ok((state, Persist::Sync))
+            }
             _ => Err(Refused("the migration is not copying here")),
         }
     }
@@ -315,7 +338,9 @@ impl SlotState {
             Self::Doubt { out, .. } if out.id == id && verdict == Verdict::Owned => {
                 Ok((Self::Granted { out, attempt: 0, token: None }, Persist::Lazy))
             }
-            Self::Doubt { epoch, out } if out.id == id => Ok((Self::Owned { epoch }, Persist::Lazy)),
+            Self::Doubt { epoch, out } if out.id == id => {
+                Ok((Self::Owned { epoch }, Persist::Lazy))
+            }
             _ => Err(Refused("the slot is not in doubt about this migration")),
         }
     }
@@ -323,7 +348,9 @@ impl SlotState {
     /// The operator or the controller calls the migration off: legal only before the grant.
     pub fn abort(self, id: MigrationId) -> Next {
         match self {
-            Self::Copying { epoch, out } if out.id == id => Ok((Self::Owned { epoch }, Persist::No)),
+            Self::Copying { epoch, out } if out.id == id => {
+                Ok((Self::Owned { epoch }, Persist::No))
+            }
             Self::Armed { epoch, out, .. } | Self::Sealed { epoch, out, .. } if out.id == id => {
                 Ok((Self::Owned { epoch }, Persist::Sync))
             }
@@ -357,9 +384,15 @@ impl SlotState {
             Self::Absent { epoch, .. } if from.epoch <= epoch => {
                 Err(Refused("the migration's epoch is not above the slot's"))
             }
-            Self::Absent { epoch, .. } => Ok((Self::Importing { from, last: epoch }, Persist::Lazy)),
-            state @ (Self::Importing { .. } | Self::Ready { .. }) if state.is(from.id) => Ok((state, Persist::No)),
-            Self::Importing { .. } | Self::Ready { .. } => Err(Refused("another migration of the slot comes in here")),
+            Self::Absent { epoch, .. } => {
+                Ok((Self::Importing { from, last: epoch }, Persist::Lazy))
+            }
+            state @ (Self::Importing { .. } | Self::Ready { .. }) if state.is(from.id) => {
+                Ok((state, Persist::No))
+            }
+            Self::Importing { .. } | Self::Ready { .. } => {
+                Err(Refused("another migration of the slot comes in here"))
+            }
             Self::Unclaimed => Err(Refused("the slot is unclaimed here: assign it first")),
             _ => Err(Refused("the slot is owned here, or on its way out")),
         }
@@ -374,7 +407,9 @@ impl SlotState {
             Self::Ready { from, last, attempt: k, .. } if from.id == id && attempt > k => {
                 Ok((Self::Ready { from, last, attempt, token }, Persist::Lazy))
             }
-            state @ Self::Ready { attempt: k, .. } if state.is(id) && k == attempt => Ok((state, Persist::No)),
+            state @ Self::Ready { attempt: k, .. } if state.is(id) && k == attempt => {
+                Ok((state, Persist::No))
+            }
             Self::Ready { .. } => Err(Refused("a later attempt is under way")),
             _ => Err(Refused("the migration does not come in here")),
         }
@@ -404,9 +439,11 @@ impl SlotState {
     /// "Who owns it?" The answer binds: a target that is not the owner now never will be through this migration.
     pub fn resolve(self, id: MigrationId, epoch: Epoch) -> (Self, Persist, Verdict) {
         match self {
-            Self::Importing { from, last } | Self::Ready { from, last, .. } if from.id == id => {
-                (Self::Absent { epoch: last, hint: Some(from.peer), refused: Some(id) }, Persist::Sync, Verdict::Refused)
-            }
+            Self::Importing { from, last } | Self::Ready { from, last, .. } if from.id == id => (
+                Self::Absent { epoch: last, hint: Some(from.peer), refused: Some(id) },
+                Persist::Sync,
+                Verdict::Refused,
+            ),
             state @ (Self::Importing { .. } | Self::Ready { .. } | Self::Unclaimed) => {
                 (state, Persist::Sync, Verdict::Refused)
             }
@@ -425,10 +462,12 @@ impl SlotState {
     /// The source has called the migration off: the staged copy goes. Synced, since the controller says it once.
     pub fn dropped(self, id: MigrationId) -> Next {
         match self {
-            Self::Importing { from, last } | Self::Ready { from, last, .. } if from.id == id => Ok((
-                Self::Absent { epoch: last, hint: Some(from.peer), refused: Some(id) },
-                Persist::Sync,
-            )),
+            Self::Importing { from, last } | Self::Ready { from, last, .. } if from.id == id => {
+                Ok((
+                    Self::Absent { epoch: last, hint: Some(from.peer), refused: Some(id) },
+                    Persist::Sync,
+                ))
+            }
             state @ Self::Absent { .. } => Ok((state, Persist::No)),
             _ => Err(Refused("owned")),
         }

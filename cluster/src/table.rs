@@ -62,11 +62,18 @@ impl Table {
     /// Returns what is wrong with the table, if anything.
     pub fn check(&self) -> Result<(), String> {
         if self.slot_count().is_none() {
-            return Err(format!("the table has {} slots, 1 to {} are possible", self.slots.len(), SlotCount::MAX));
+            return Err(format!(
+                "the table has {} slots, 1 to {} are possible",
+                self.slots.len(),
+                SlotCount::MAX
+            ));
         }
         for (slot, owner) in self.slots.iter().enumerate() {
             if self.group(owner.group).is_none() {
-                return Err(format!("slot {slot} belongs to group {}, which does not exist", owner.group));
+                return Err(format!(
+                    "slot {slot} belongs to group {}, which does not exist",
+                    owner.group
+                ));
             }
         }
         Ok(())

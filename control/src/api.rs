@@ -53,7 +53,10 @@ impl Api {
     }
 
     /// A handler that asks the driver.
-    fn get(&self, read: fn(&Request) -> Result<Ask, Response>) -> impl Fn(Request) -> Answer + Send + Sync + 'static {
+    fn get(
+        &self,
+        read: fn(&Request) -> Result<Ask, Response>,
+    ) -> impl Fn(Request) -> Answer + Send + Sync + 'static {
         let api = self.clone();
         move |request| {
             let api = api.clone();
@@ -71,7 +74,10 @@ impl Api {
         if self.asked.try_send(Asked { ask, answer }).is_err() {
             self.metrics.requests_refused.inc();
             let text = "the controller is busy with other requests, or is stopping";
-            return refuse(StatusCode::SERVICE_UNAVAILABLE, &refusal(text, "try again in a moment"));
+            return refuse(
+                StatusCode::SERVICE_UNAVAILABLE,
+                &refusal(text, "try again in a moment"),
+            );
         }
         match tokio::time::timeout(ANSWER_MAX, answered).await {
             Ok(Ok(Ok(document))) => Response::json(&document),
@@ -79,11 +85,16 @@ impl Api {
             Ok(Ok(Err(Denied::Missing(why)))) => refuse(StatusCode::NOT_FOUND, &why),
             Ok(Ok(Err(Denied::Unable(why)))) => refuse(StatusCode::SERVICE_UNAVAILABLE, &why),
             Ok(Err(_)) => {
-                let why = refusal("the controller is stopping", "start it again; running migrations go on then");
+                let why = refusal(
+                    "the controller is stopping",
+                    "start it again; running migrations go on then",
+                );
                 refuse(StatusCode::SERVICE_UNAVAILABLE, &why)
             }
             Err(_) => {
-                let text = format!("no answer from the controller within {ANSWER_MAX:?}; what was asked may still happen");
+                let text = format!(
+                    "no answer from the controller within {ANSWER_MAX:?}; what was asked may still happen"
+                );
                 refuse(StatusCode::SERVICE_UNAVAILABLE, &refusal(text, "look at `slipway status`"))
             }
         }
@@ -126,7 +137,10 @@ fn number(request: &Request, name: &str) -> Result<Option<u64>, Response> {
 fn body<T: DeserializeOwned>(request: &Request) -> Result<T, Response> {
     let bytes: &[u8] = if request.body.is_empty() { b"{}" } else { &request.body };
     serde_json::from_slice(bytes).map_err(|error| {
-        let why = refusal(format!("the body is not what was expected: {error}"), "send JSON as the documentation shows");
+        let why = refusal(
+            format!("the body is not what was expected: {error}"),
+            "send JSON as the documentation shows",
+        );
         refuse(StatusCode::BAD_REQUEST, &why)
     })
 }

@@ -1,7 +1,8 @@
 //! Asks a controller over HTTP: the operator's tool, and proxies in processes of their own.
 
 use crate::docs::{
-    HistoryLine, MovePlanned, MoveRequest, Moves, Pace, Refusal, SlotRun, SlotsChanged, SlotsRequest, Status,
+    HistoryLine, MovePlanned, MoveRequest, Moves, Pace, Refusal, SlotRun, SlotsChanged,
+    SlotsRequest, Status,
 };
 use crate::state::PlanId;
 use bytes::Bytes;
@@ -86,12 +87,17 @@ impl Client {
     }
 
     /// The slot table; nothing if within `wait` no other than version `since` came.
-    pub async fn table(&self, since: Option<u64>, wait: Duration) -> Result<Option<Table>, ClientError> {
+    pub async fn table(
+        &self,
+        since: Option<u64>,
+        wait: Duration,
+    ) -> Result<Option<Table>, ClientError> {
         let since = since.map(|version| format!("&since={version}")).unwrap_or_default();
         let path = format!("/api/v1/table?wait_ms={}{since}", wait.as_millis());
         // The server answers within `wait`; the exchange itself has its own time.
         let http = self.http.within(wait + TABLE_TIME);
-        let (status, body) = http.send(Method::GET, &path, Bytes::new()).await.map_err(refused_by_nobody)?;
+        let (status, body) =
+            http.send(Method::GET, &path, Bytes::new()).await.map_err(refused_by_nobody)?;
         if status == StatusCode::NOT_MODIFIED {
             return Ok(None);
         }
@@ -101,27 +107,41 @@ impl Client {
     }
 
     async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, ClientError> {
-        let (status, body) = self.http.send(Method::GET, path, Bytes::new()).await.map_err(refused_by_nobody)?;
+        let (status, body) =
+            self.http.send(Method::GET, path, Bytes::new()).await.map_err(refused_by_nobody)?;
         self.understand(status, &body)
     }
 
-    async fn post<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<T, ClientError> {
+    async fn post<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &impl Serialize,
+    ) -> Result<T, ClientError> {
         let body = serde_json::to_vec(body).map_err(|e| ClientError::Foreign(e.to_string()))?;
-        let (status, body) = self.http.send(Method::POST, path, body.into()).await.map_err(refused_by_nobody)?;
+        let (status, body) =
+            self.http.send(Method::POST, path, body.into()).await.map_err(refused_by_nobody)?;
         self.understand(status, &body)
     }
 
-    fn understand<T: DeserializeOwned>(&self, status: StatusCode, body: &[u8]) -> Result<T, ClientError> {
+    fn understand<T: DeserializeOwned>(
+        &self,
+        status: StatusCode,
+        body: &[u8],
+    ) -> Result<T, ClientError> {
         let address = self.address();
         if status.is_success() {
             return serde_json::from_slice(body).map_err(|error| {
-                ClientError::Foreign(format!("what answers at {address} is no controller of this version: {error}"))
+                ClientError::Foreign(format!(
+                    "what answers at {address} is no controller of this version: {error}"
+                ))
             });
         }
         match serde_json::from_slice::<Refusal>(body) {
             Ok(why) if status.is_server_error() => Err(ClientError::Unable(why)),
             Ok(why) => Err(ClientError::Refused(why)),
-            Err(_) => Err(ClientError::Foreign(format!("what answers at {address} is no controller: it says {status}"))),
+            Err(_) => Err(ClientError::Foreign(format!(
+                "what answers at {address} is no controller: it says {status}"
+            ))),
         }
     }
 }
@@ -132,7 +152,11 @@ const TABLE_TIME: Duration = Duration::from_secs(5);
 #[expect(clippy::needless_pass_by_value, reason = "for map_err")]
 fn refused_by_nobody(error: HttpError) -> ClientError {
     match error {
-        HttpError::Unreachable { .. } | HttpError::Unanswered { .. } => ClientError::Unreachable(error.to_string()),
-        HttpError::Refused { .. } | HttpError::Foreign { .. } => ClientError::Foreign(error.to_string()),
+        HttpError::Unreachable { .. } | HttpError::Unanswered { .. } => {
+            ClientError::Unreachable(error.to_string())
+        }
+        HttpError::Refused { .. } | HttpError::Foreign { .. } => {
+            ClientError::Foreign(error.to_string())
+        }
     }
 }

@@ -67,6 +67,12 @@ impl Default for Limits {
 impl Config {
     /// The defaults for a store in `data`.
     pub fn new(data: impl Into<PathBuf>, groups: Vec<(GroupId, String)>) -> Self {
-        Self { data: data.into(), slot_count: None, groups, password: None, limits: Limits::default() }
+        Self {
+            data: data.into(),
+            slot_count: None,
+            groups,
+            password: None,
+            limits: Limits::default(),
+        }
     }
 }

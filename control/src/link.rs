@@ -53,9 +53,13 @@ impl Link {
     pub async fn open(addr: &str, introduction: &Introduction) -> Result<(Self, Hello), LinkError> {
         let limit = Instant::now() + introduction.connect_time;
         let over = || LinkError(format!("no answer within {:?}", introduction.connect_time));
-        let stream = timeout_at(limit, TcpStream::connect(addr)).await.map_err(|_| over())?.map_err(broken)?;
+        let stream = timeout_at(limit, TcpStream::connect(addr))
+            .await
+            .map_err(|_| over())?
+            .map_err(broken)?;
         service::listener::prepare(&stream);
-        let mut link = Self { stream, input: BytesMut::new(), answer_time: introduction.answer_time };
+        let mut link =
+            Self { stream, input: BytesMut::new(), answer_time: introduction.answer_time };
         let hello = timeout_at(limit, link.introduce(introduction)).await.map_err(|_| over())??;
         Ok((link, hello))
     }
@@ -74,7 +78,8 @@ impl Link {
             let (mut reader, mut writer) = self.stream.split();
             // Both at once: a node may answer before it has read everything.
             let sent = async { writer.write_all(&output).await.map_err(broken) };
-            let ((), replies) = tokio::try_join!(sent, replies(&mut reader, &mut self.input, requests.len()))?;
+            let ((), replies) =
+                tokio::try_join!(sent, replies(&mut reader, &mut self.input, requests.len()))?;
             Ok(replies)
         };
         let over = || LinkError(format!("no answer within {:?}", self.answer_time));

@@ -5,7 +5,10 @@ use crate::planner::stage;
 use crate::state::{Change, State};
 use cluster::GroupId;
 use prometheus::core::Collector;
-use prometheus::{Gauge, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
+use prometheus::{
+    Gauge, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
+    Registry,
+};
 use std::collections::BTreeSet;
 
 /// One field a metric.
@@ -36,8 +39,10 @@ pub(crate) struct Metrics {
 }
 
 /// Stalls are to be below 9 ms: fine steps there.
-const STALL_SECONDS: [f64; 14] =
-    [0.000_25, 0.000_5, 0.001, 0.001_5, 0.002, 0.003, 0.005, 0.007, 0.009, 0.015, 0.025, 0.05, 0.1, 1.0];
+const STALL_SECONDS: [f64; 14] = [
+    0.000_25, 0.000_5, 0.001, 0.001_5, 0.002, 0.003, 0.005, 0.007, 0.009, 0.015, 0.025, 0.05, 0.1,
+    1.0,
+];
 
 const RESULTS: [&str; 4] = ["moved", "called_off", "failed", "aborted"];
 
@@ -48,32 +53,54 @@ impl Metrics {
         let metrics = Self {
             slots: new.gauges("slots", "Slots by what happens to them.", "state")?,
             group_slots: new.gauges("group_slots", "Slots a group owns, as stored.", "group")?,
-            node_up: new.gauges("node_up", "Whether the group's node can be worked with.", "group")?,
-            migrations: new.counters("migrations_total", "Migrations that ended, and wishes given up.", "result")?,
+            node_up: new.gauges(
+                "node_up",
+                "Whether the group's node can be worked with.",
+                "group",
+            )?,
+            migrations: new.counters(
+                "migrations_total",
+                "Migrations that ended, and wishes given up.",
+                "result",
+            )?,
             migration_seconds: new.histogram(
                 "migration_seconds",
                 "From a migration's opening to the removal of the old copy.",
                 &[0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0],
             )?,
-            moved_keys: new.counter("moved_keys_total", "Keys copied by migrations that succeeded.")?,
-            moved_bytes: new.counter("moved_bytes_total", "Bytes copied by migrations that succeeded.")?,
+            moved_keys: new
+                .counter("moved_keys_total", "Keys copied by migrations that succeeded.")?,
+            moved_bytes: new
+                .counter("moved_bytes_total", "Bytes copied by migrations that succeeded.")?,
             stall_write: new.histogram(
                 "stall_write_seconds",
                 "How long writes of a slot waited for its handoff, as its nodes measured.",
                 &STALL_SECONDS,
             )?,
-            stall_write_max: new.float("stall_write_max_seconds", "The longest of them since the controller started.")?,
+            stall_write_max: new.float(
+                "stall_write_max_seconds",
+                "The longest of them since the controller started.",
+            )?,
             stall_read: new.histogram(
                 "stall_read_seconds",
                 "How long reads of a slot waited for its handoff, as its nodes measured.",
                 &STALL_SECONDS,
             )?,
-            stall_read_max: new.float("stall_read_max_seconds", "The longest of them since the controller started.")?,
+            stall_read_max: new.float(
+                "stall_read_max_seconds",
+                "The longest of them since the controller started.",
+            )?,
             table_version: new.gauge("table_version", "Version of the slot table.")?,
             epoch_max: new.gauge("epoch_max", "The highest epoch of a slot.")?,
             paused: new.gauge("paused", "1 while the operator has paused everything.")?,
-            pace_bytes: new.gauge("pace_bytes", "Ceiling for copying out of each node, bytes a second; 0 for none.")?,
-            debris: new.gauge("debris", "Staged copies of migrations that were called off, not dropped yet.")?,
+            pace_bytes: new.gauge(
+                "pace_bytes",
+                "Ceiling for copying out of each node, bytes a second; 0 for none.",
+            )?,
+            debris: new.gauge(
+                "debris",
+                "Staged copies of migrations that were called off, not dropped yet.",
+            )?,
             plans: new.gauge("plans", "Plans that have not ended.")?,
             store_sync: new.histogram(
                 "store_sync_seconds",
@@ -81,9 +108,15 @@ impl Metrics {
                 &[0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0],
             )?,
             store_errors: new.counter("store_errors_total", "Batches that could not be stored.")?,
-            window_full: new.counter("window_full_total", "Turns in which slots_moving_max kept a slot from beginning.")?,
+            window_full: new.counter(
+                "window_full_total",
+                "Turns in which slots_moving_max kept a slot from beginning.",
+            )?,
             words_refused: new.counter("words_refused_total", "Words that a node refused.")?,
-            requests_refused: new.counter("requests_refused_total", "Requests refused because requests_max waited.")?,
+            requests_refused: new.counter(
+                "requests_refused_total",
+                "Requests refused because requests_max waited.",
+            )?,
         };
         for result in RESULTS {
             metrics.migrations.with_label_values(&[result]);
@@ -96,7 +129,8 @@ impl Metrics {
 
     /// A batch was stored.
     pub(crate) fn changed(&self, batch: &[Change], state: &State) {
-        let count = |result: &str, n: usize| self.migrations.with_label_values(&[result]).inc_by(n as u64);
+        let count =
+            |result: &str, n: usize| self.migrations.with_label_values(&[result]).inc_by(n as u64);
         for change in batch {
             match change {
                 Change::Moved { figures, .. } => {
@@ -109,7 +143,9 @@ impl Metrics {
                 }
                 Change::CalledOff { .. } => count("called_off", 1),
                 Change::Failed { .. } => count("failed", 1),
-                Change::Aborted { slots } => count("aborted", slots.as_ref().map_or(0, BTreeSet::len)),
+                Change::Aborted { slots } => {
+                    count("aborted", slots.as_ref().map_or(0, BTreeSet::len));
+                }
                 _ => {}
             }
         }
@@ -174,15 +210,30 @@ impl Registering<'_> {
         self.keep(IntCounter::with_opts(opts(name, help))?)
     }
 
-    fn gauges(&self, name: &str, help: &str, label: &str) -> Result<IntGaugeVec, prometheus::Error> {
+    fn gauges(
+        &self,
+        name: &str,
+        help: &str,
+        label: &str,
+    ) -> Result<IntGaugeVec, prometheus::Error> {
         self.keep(IntGaugeVec::new(opts(name, help), &[label])?)
     }
 
-    fn counters(&self, name: &str, help: &str, label: &str) -> Result<IntCounterVec, prometheus::Error> {
+    fn counters(
+        &self,
+        name: &str,
+        help: &str,
+        label: &str,
+    ) -> Result<IntCounterVec, prometheus::Error> {
         self.keep(IntCounterVec::new(opts(name, help), &[label])?)
     }
 
-    fn histogram(&self, name: &str, help: &str, buckets: &[f64]) -> Result<Histogram, prometheus::Error> {
+    fn histogram(
+        &self,
+        name: &str,
+        help: &str,
+        buckets: &[f64],
+    ) -> Result<Histogram, prometheus::Error> {
         let opts = HistogramOpts::from(opts(name, help)).buckets(buckets.to_vec());
         self.keep(Histogram::with_opts(opts)?)
     }

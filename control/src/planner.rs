@@ -28,19 +28,28 @@ pub fn stage(record: &SlotRecord, all_paused: bool) -> Stage {
 }
 
 /// "These slots to that group": what it would do, and the change that does it.
-pub fn plan(state: &State, slots: &SlotRanges, to: GroupId) -> Result<(MovePlanned, Change), Refusal> {
+pub fn plan(
+    state: &State,
+    slots: &SlotRanges,
+    to: GroupId,
+) -> Result<(MovePlanned, Change), Refusal> {
     slots.check(state.slot_count).map_err(|error| {
-        refusal(error, "name slots that exist, for example --slots 0-99,512; `slipway slots` lists them")
+        refusal(
+            error,
+            "name slots that exist, for example --slots 0-99,512; `slipway slots` lists them",
+        )
     })?;
     if state.group(to).is_none() {
         let known: Vec<String> = state.groups.iter().map(|g| g.id.to_string()).collect();
         let error = format!("group {to} does not exist; there are {}", known.join(", "));
         return Err(refusal(error, "name one of them, or add the group and start again"));
     }
-    let elsewhere: SlotRanges = slots.iter().filter(|s| state.slot(*s).is_some_and(|r| goes_elsewhere(r, to))).collect();
+    let elsewhere: SlotRanges =
+        slots.iter().filter(|s| state.slot(*s).is_some_and(|r| goes_elsewhere(r, to))).collect();
     if !elsewhere.is_empty() {
         let error = format!("slots {elsewhere} are on their way to another group");
-        let what_to_do = format!("wait for that, or call it off: slipway abort --slots {elsewhere}");
+        let what_to_do =
+            format!("wait for that, or call it off: slipway abort --slots {elsewhere}");
         return Err(refusal(error, &what_to_do));
     }
     let mut leaving: BTreeMap<GroupId, Vec<Slot>> = BTreeMap::new();
@@ -55,7 +64,11 @@ pub fn plan(state: &State, slots: &SlotRanges, to: GroupId) -> Result<(MovePlann
             leaving.entry(record.group).or_default().push(slot);
         }
     }
-    let from = leaving.into_iter().map(|(group, slots)| Leaving { group, count: slots.len(), slots: text(slots) });
+    let from = leaving.into_iter().map(|(group, slots)| Leaving {
+        group,
+        count: slots.len(),
+        slots: text(slots),
+    });
     let planned = MovePlanned {
         plan: Some(state.next_plan),
         to,
@@ -69,7 +82,10 @@ pub fn plan(state: &State, slots: &SlotRanges, to: GroupId) -> Result<(MovePlann
 
 /// Whether a move of the slot to `to` would cross one that is wanted or under way.
 fn goes_elsewhere(record: &SlotRecord, to: GroupId) -> bool {
-    let moving = record.moving.as_ref().is_some_and(|m| m.to != to && !is_undone(&m.phase) && m.phase != Phase::Settled);
+    let moving = record
+        .moving
+        .as_ref()
+        .is_some_and(|m| m.to != to && !is_undone(&m.phase) && m.phase != Phase::Settled);
     moving || record.wanted().is_some_and(|w| w.to != to)
 }
 
@@ -85,9 +101,16 @@ pub fn pause(state: &State, slots: Option<&SlotRanges>) -> Result<(SlotsChanged,
 }
 
 /// "Go on", and take up what had failed.
-pub fn resume(state: &State, slots: Option<&SlotRanges>) -> Result<(SlotsChanged, Change), Refusal> {
+pub fn resume(
+    state: &State,
+    slots: Option<&SlotRanges>,
+) -> Result<(SlotsChanged, Change), Refusal> {
     let about = about(state, slots, |r| r.want.is_some())?;
-    let note = if slots.is_some() && state.paused { "everything is still paused: `slipway resume` without --slots goes on" } else { "" };
+    let note = if slots.is_some() && state.paused {
+        "everything is still paused: `slipway resume` without --slots goes on"
+    } else {
+        ""
+    };
     Ok((changed(&about, note), Change::Resumed { slots: slots.map(|_| about) }))
 }
 
@@ -102,7 +125,9 @@ pub fn abort(state: &State, slots: Option<&SlotRanges>) -> Result<(SlotsChanged,
 /// "Copy no faster than this."
 pub fn pace(bytes: u64) -> Result<Change, Refusal> {
     if bytes != 0 && bytes < PACE_BYTES_MIN {
-        let error = format!("{bytes} bytes a second are too few: at least {PACE_BYTES_MIN}, or 0 for no ceiling");
+        let error = format!(
+            "{bytes} bytes a second are too few: at least {PACE_BYTES_MIN}, or 0 for no ceiling"
+        );
         return Err(refusal(error, "choose another rate, or `slipway pause`"));
     }
     Ok(Change::PaceSet { bytes })
@@ -114,10 +139,16 @@ fn about(
     concerns: impl Fn(&SlotRecord) -> bool,
 ) -> Result<BTreeSet<Slot>, Refusal> {
     if let Some(slots) = slots {
-        slots.check(state.slot_count).map_err(|error| refusal(error, "`slipway slots` lists the slots"))?;
+        slots
+            .check(state.slot_count)
+            .map_err(|error| refusal(error, "`slipway slots` lists the slots"))?;
     }
     let named = |slot: Slot| slots.is_none_or(|s| s.contains(slot));
-    Ok(state.records().filter(|(slot, record)| named(*slot) && concerns(record)).map(|(slot, _)| slot).collect())
+    Ok(state
+        .records()
+        .filter(|(slot, record)| named(*slot) && concerns(record))
+        .map(|(slot, _)| slot)
+        .collect())
 }
 
 fn changed(about: &BTreeSet<Slot>, note: &str) -> SlotsChanged {
@@ -138,7 +169,11 @@ mod tests {
     use cluster::{MigrationId, SlotCount};
 
     fn state(changes: &[Change]) -> State {
-        let groups = [(GroupId(1), "a:1".to_owned()), (GroupId(2), "b:1".to_owned()), (GroupId(3), "c:1".to_owned())];
+        let groups = [
+            (GroupId(1), "a:1".to_owned()),
+            (GroupId(2), "b:1".to_owned()),
+            (GroupId(3), "c:1".to_owned()),
+        ];
         let mut state = State::found("c".to_owned(), SlotCount::new(30).unwrap(), &groups, 1);
         for change in changes {
             state.apply(change.clone(), 2).unwrap();
@@ -158,14 +193,16 @@ mod tests {
     fn a_plan_says_what_moves_from_where_and_what_is_there() {
         let (plan, change) = plan(&state(&[]), &ranges("5-14,25"), GroupId(2)).unwrap();
         assert_eq!((plan.there.as_str(), plan.slots, plan.under_way.as_str()), ("10-14", 11, ""));
-        let from: Vec<_> = plan.from.iter().map(|f| (f.group.0, f.slots.as_str(), f.count)).collect();
+        let from: Vec<_> =
+            plan.from.iter().map(|f| (f.group.0, f.slots.as_str(), f.count)).collect();
         assert_eq!(from, [(1, "5-9", 5), (3, "25", 1)]);
         assert_eq!(change, planned("5-14,25", 2));
     }
 
     #[test]
     fn what_cannot_be_planned_is_refused_with_what_to_do() {
-        let refused = |state: &State, slots, to| plan(state, &ranges(slots), GroupId(to)).unwrap_err();
+        let refused =
+            |state: &State, slots, to| plan(state, &ranges(slots), GroupId(to)).unwrap_err();
         assert!(refused(&state(&[]), "30", 2).error.contains("slot 30 does not exist"));
         assert!(refused(&state(&[]), "3", 9).error.contains("there are 1, 2, 3"));
         let queued = state(&[planned("0-3", 2)]);
@@ -188,7 +225,8 @@ mod tests {
     }
 
     #[test]
-    fn words_without_slots_are_about_everything_and_with_slots_only_about_those_that_want_to_move() {
+    fn words_without_slots_are_about_everything_and_with_slots_only_about_those_that_want_to_move()
+    {
         let state = state(&[planned("0-3", 2)]);
         assert_eq!(pause(&state, None).unwrap().1, Change::Paused { slots: None });
         let (changed, change) = pause(&state, Some(&ranges("3-20"))).unwrap();

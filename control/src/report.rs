@@ -89,14 +89,19 @@ impl Report {
     /// Bytes that are still to be copied; nothing while the node has not estimated.
     pub fn bytes_left(&self) -> Option<u64> {
         let over = !matches!(self.phase, NodePhase::Copying);
-        if over { Some(0) } else { (self.bytes_estimated > 0).then(|| self.bytes_estimated.saturating_sub(self.bytes)) }
+        if over {
+            Some(0)
+        } else {
+            (self.bytes_estimated > 0).then(|| self.bytes_estimated.saturating_sub(self.bytes))
+        }
     }
 }
 
 impl Whereabouts {
     /// Whether the node owns the slot through a migration that promised `epoch`, or did before it passed the slot on.
     pub fn owned_since(&self, epoch: Epoch) -> bool {
-        self.epoch >= epoch && matches!(self.state.as_str(), "owned" | "sealed" | "doubt" | "granted")
+        self.epoch >= epoch
+            && matches!(self.state.as_str(), "owned" | "sealed" | "doubt" | "granted")
     }
 
     /// Whether the node has nothing of the slot any more and knows that it went with `epoch`.
@@ -111,10 +116,15 @@ mod tests {
 
     #[test]
     fn missing_and_unknown_fields_are_no_trouble() {
-        let report: Report = serde_json::from_str(r#"{"id":"0000000000000000000000000000002a","new":1}"#).unwrap();
+        let report: Report =
+            serde_json::from_str(r#"{"id":"0000000000000000000000000000002a","new":1}"#).unwrap();
         assert_eq!((report.id, report.phase), (MigrationId(42), NodePhase::Unknown));
-        let report: Report = serde_json::from_str(r#"{"phase":"copied","stall_write_us":null,"keys":7}"#).unwrap();
-        assert_eq!((report.phase, report.keys, report.stall_write_us), (NodePhase::Copied, 7, None));
+        let report: Report =
+            serde_json::from_str(r#"{"phase":"copied","stall_write_us":null,"keys":7}"#).unwrap();
+        assert_eq!(
+            (report.phase, report.keys, report.stall_write_us),
+            (NodePhase::Copied, 7, None)
+        );
         let report: Report = serde_json::from_str(r#"{"phase":"something new"}"#).unwrap();
         assert_eq!(report.phase, NodePhase::Unknown);
     }

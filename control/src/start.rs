@@ -39,25 +39,39 @@ impl Controller {
         let (table, tables) = watch::channel(Arc::new(state.table()));
         let (asked, asked_in) = mpsc::channel(config.limits.requests_max);
         let health = Health::default();
-        let parts =
-            Parts { store, asked: asked_in, table, metrics: Arc::clone(&metrics), health: Arc::clone(&health) };
+        let parts = Parts {
+            store,
+            asked: asked_in,
+            table,
+            metrics: Arc::clone(&metrics),
+            health: Arc::clone(&health),
+        };
         let stop = shutdown.draining();
         let driver = Driver::new(parts, config, shutdown.tasks(), stop);
         shutdown.tasks().spawn(driver.run(stop.clone()));
         let routes = Api { asked, table: tables.clone(), metrics }.routes();
         let readiness: Readiness = Box::new(move || health.lock().clone().map_or(Ok(()), Err));
-        Ok(Self { table: TableWatch { tables, refresh: Arc::new(Notify::new()) }, routes, readiness })
+        Ok(Self {
+            table: TableWatch { tables, refresh: Arc::new(Notify::new()) },
+            routes,
+            readiness,
+        })
     }
 }
 
 /// Runs a controller in a process of its own, with its admin API on `listener`, until `shutdown` drains.
-pub async fn run(config: &Config, listener: std::net::TcpListener, shutdown: &Shutdown) -> Result<(), Error> {
+pub async fn run(
+    config: &Config,
+    listener: std::net::TcpListener,
+    shutdown: &Shutdown,
+) -> Result<(), Error> {
     let registry = Registry::new();
     let serve = |e: &dyn std::fmt::Display| Error::Serve(e.to_string());
     service::telemetry::register(&registry).map_err(|e| serve(&e))?;
     let controller = Controller::start(config, &registry, shutdown)?;
     let limits = service::http::Limits::default();
-    let server = service::http::Server::new(controller.routes, &registry, controller.readiness, limits);
+    let server =
+        service::http::Server::new(controller.routes, &registry, controller.readiness, limits);
     let server = server.map_err(|e| serve(&e))?;
     server.run(listener, shutdown.draining().clone()).await.map_err(|e| serve(&e))
 }
@@ -79,7 +93,11 @@ fn found(config: &Config) -> Result<State, Error> {
     let cluster = format!("{:032x}", rand::random::<u128>());
     let count = config.slot_count.unwrap_or(SlotCount::DEFAULT);
     if usize::from(count.get()) < config.groups.len() {
-        return Err(Error::Mismatch(format!("{} groups cannot share {} slots", config.groups.len(), count.get())));
+        return Err(Error::Mismatch(format!(
+            "{} groups cannot share {} slots",
+            config.groups.len(),
+            count.get()
+        )));
     }
     Ok(State::found(cluster, count, &config.groups, now_ms()))
 }

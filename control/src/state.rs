@@ -177,7 +177,12 @@ pub enum EventKind {
 
 impl State {
     /// A new cluster: the slots lie in equal runs over the groups.
-    pub fn found(cluster: String, slot_count: SlotCount, groups: &[(GroupId, String)], at_ms: u64) -> Self {
+    pub fn found(
+        cluster: String,
+        slot_count: SlotCount,
+        groups: &[(GroupId, String)],
+        at_ms: u64,
+    ) -> Self {
         let count = usize::from(slot_count.get());
         let owner = |slot: usize| groups[slot * groups.len() / count].0;
         let record = |slot| SlotRecord {
@@ -193,7 +198,10 @@ impl State {
             version: 1,
             paused: false,
             pace_bytes: 0,
-            groups: groups.iter().map(|(id, addr)| Group { id: *id, addr: addr.clone(), node: None }).collect(),
+            groups: groups
+                .iter()
+                .map(|(id, addr)| Group { id: *id, addr: addr.clone(), node: None })
+                .collect(),
             slots: (0..count).map(record).collect(),
             plans: Vec::new(),
             next_plan: PlanId(1),
@@ -209,7 +217,11 @@ impl State {
         Table {
             version: self.version,
             cluster: self.cluster.clone(),
-            groups: self.groups.iter().map(|g| TableGroup { id: g.id, addr: g.addr.clone() }).collect(),
+            groups: self
+                .groups
+                .iter()
+                .map(|g| TableGroup { id: g.id, addr: g.addr.clone() })
+                .collect(),
             slots: self.slots.iter().map(|s| Owner { epoch: s.epoch, group: s.group }).collect(),
         }
     }
@@ -237,7 +249,11 @@ impl State {
     /// Returns what is wrong with the state, if anything: a file with a good checksum may still come from elsewhere.
     pub fn check(&self) -> Result<(), String> {
         if self.slots.len() != usize::from(self.slot_count.get()) {
-            return Err(format!("it has {} slot records for {} slots", self.slots.len(), self.slot_count.get()));
+            return Err(format!(
+                "it has {} slot records for {} slots",
+                self.slots.len(),
+                self.slot_count.get()
+            ));
         }
         self.table().check()?;
         for (slot, record) in self.records() {
@@ -245,10 +261,16 @@ impl State {
             if record.reserved < record.epoch.max(promised) {
                 return Err(format!("slot {slot} has an epoch that was never reserved"));
             }
-            let groups = record.moving.iter().flat_map(|m| [m.from, m.to]).chain(record.want.iter().map(|w| w.to));
+            let groups = record
+                .moving
+                .iter()
+                .flat_map(|m| [m.from, m.to])
+                .chain(record.want.iter().map(|w| w.to));
             for group in groups {
                 if self.group(group).is_none() {
-                    return Err(format!("slot {slot} is to move to or from group {group}, which does not exist"));
+                    return Err(format!(
+                        "slot {slot} is to move to or from group {group}, which does not exist"
+                    ));
                 }
             }
         }
@@ -257,7 +279,9 @@ impl State {
 
     /// Adds a line to the history. A line that differs from the last in nothing but the slots is merged into it: a batch is one line.
     fn note(&mut self, event: Event) {
-        if let Some(last) = self.history.iter_mut().rev().take(8).find(|last| last.same_but_slots(&event)) {
+        if let Some(last) =
+            self.history.iter_mut().rev().take(8).find(|last| last.same_but_slots(&event))
+        {
             last.slots.extend(event.slots);
             return;
         }
@@ -309,7 +333,8 @@ impl Event {
     }
 
     fn same_but_slots(&self, other: &Self) -> bool {
-        (self.at_ms, self.kind, self.from, self.to) == (other.at_ms, other.kind, other.from, other.to)
+        (self.at_ms, self.kind, self.from, self.to)
+            == (other.at_ms, other.kind, other.from, other.to)
             && self.detail == other.detail
     }
 

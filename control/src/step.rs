@@ -154,7 +154,9 @@ fn open(p: &Picture<'_>) -> Step {
     if let Some(reason) = p.over() {
         return call_off(reason);
     }
-    let (Sight::Seen(source), Sight::Seen(target)) = (p.source.sight, p.target.sight) else { return p.dark() };
+    let (Sight::Seen(source), Sight::Seen(target)) = (p.source.sight, p.target.sight) else {
+        return p.dark();
+    };
     match (source, target) {
         // The store is older than the nodes: it was put back from a backup.
         (N::Armed | N::Sealed | N::Granted | N::Owned, _) => Step::Store(Mark::Armed),
@@ -178,19 +180,25 @@ fn armed(p: &Picture<'_>) -> Step {
         return target_forgot(p, granted);
     }
     if granted {
-        return Step::Wait("the source has granted a slot that the target refuses: look at both nodes' logs");
+        return Step::Wait(
+            "the source has granted a slot that the target refuses: look at both nodes' logs",
+        );
     }
     if let Some(reason) = p.over() {
         return call_off(reason);
     }
-    let (Sight::Seen(source), Sight::Seen(_)) = (p.source.sight, p.target.sight) else { return p.dark() };
+    let (Sight::Seen(source), Sight::Seen(_)) = (p.source.sight, p.target.sight) else {
+        return p.dark();
+    };
     match source {
         N::Unknown => Step::Say(Word::Export),
         N::Copied if !p.heard.target_armed => Step::Say(Word::Arm(Role::Target)),
         N::Copied => Step::Say(Word::Arm(Role::Source)),
         N::Doubt => Step::Wait("the source asks the target who owns the slot"),
         _ if p.time.armed_long => call_off(p.source.error.unwrap_or("no handoff came about")),
-        N::Copying if p.time.standing => call_off(p.source.error.unwrap_or("the copy does not come on")),
+        N::Copying if p.time.standing => {
+            call_off(p.source.error.unwrap_or("the copy does not come on"))
+        }
         N::Copying => Step::Wait("copying"),
         _ => Step::Wait("handing off"),
     }
@@ -200,9 +208,9 @@ fn armed(p: &Picture<'_>) -> Step {
 fn target_forgot(p: &Picture<'_>, granted: bool) -> Step {
     match p.target.whereabouts {
         None => Step::Say(Word::Where(Role::Target)),
-        Some(_) if granted => {
-            Step::Wait("the source has granted a slot that the target does not know: look at both nodes' logs")
-        }
+        Some(_) if granted => Step::Wait(
+            "the source has granted a slot that the target does not know: look at both nodes' logs",
+        ),
         Some(_) => call_off("the target has lost its copy"),
     }
 }
@@ -211,7 +219,9 @@ fn settled(p: &Picture<'_>) -> Step {
     if p.heard.cleaned {
         return Step::Store(Mark::Moved);
     }
-    let Sight::Seen(source) = p.source.sight else { return Step::Wait("waiting for the source's node") };
+    let Sight::Seen(source) = p.source.sight else {
+        return Step::Wait("waiting for the source's node");
+    };
     if matches!(p.heard.refused, Some((Word::Clean, _))) {
         return match p.source.whereabouts {
             None => Step::Say(Word::Where(Role::Source)),
@@ -234,7 +244,9 @@ fn undo(p: &Picture<'_>) -> Step {
         return match p.source.whereabouts {
             None => Step::Say(Word::Where(Role::Source)),
             Some(place) if place.epoch >= p.moving.epoch => Step::Store(Mark::GrantedAfterAll),
-            Some(place) if matches!(place.state.as_str(), "owned" | "unclaimed") => Step::Store(Mark::Whole),
+            Some(place) if matches!(place.state.as_str(), "owned" | "unclaimed") => {
+                Step::Store(Mark::Whole)
+            }
             Some(_) => Step::Wait("called off: the source is not sure yet"),
         };
     }
@@ -265,7 +277,9 @@ impl Picture<'_> {
             return Some(self.source.error.unwrap_or("the source has given the migration up"));
         }
         if self.target.sight == Sight::Seen(NodePhase::Refused) {
-            return Some("the target has refused the migration: the source was restarted while it was armed");
+            return Some(
+                "the target has refused the migration: the source was restarted while it was armed",
+            );
         }
         self.target.lost.or(self.source.lost)
     }

@@ -38,7 +38,7 @@ impl Store {
         let lock = Lock::take(dir, LOCK)?;
         let state = match file::read(&dir.join(FILE))? {
             Some(state) => state,
-            
+            None if dir.join(BACKUP).exists() => return Err(file::missing(dir)),
             None => {
                 let state = found()?;
                 file::replace(dir, &state)?;

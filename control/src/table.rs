@@ -25,7 +25,11 @@ pub struct TableWatch {
 
 /// Polls the controller at `client` until `stop`; returns when the first table is there. The last table stays valid while the controller is
 /// away.
-pub async fn follow(client: Client, tasks: &TaskTracker, stop: CancellationToken) -> Option<TableWatch> {
+pub async fn follow(
+    client: Client,
+    tasks: &TaskTracker,
+    stop: CancellationToken,
+) -> Option<TableWatch> {
     let mut follower = Follower { client, refresh: Arc::new(Notify::new()), pause: PAUSE_MIN };
     let first = stop.run_until_cancelled(follower.next(None)).await?;
     let (sender, tables) = watch::channel(Arc::new(first));
@@ -58,7 +62,10 @@ impl Follower {
                 Ok(table) => {
                     self.pause = PAUSE_MIN;
                     if complained {
-                        tracing::info!(controller = self.client.address(), "the controller answers again");
+                        tracing::info!(
+                            controller = self.client.address(),
+                            "the controller answers again"
+                        );
                         complained = false;
                     }
                     if let Some(table) = table {

@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 
 /// What a fresh buffer can hold.
-pub const BYTES: usize = 16 << 10;
+pub(crate) const BYTES: usize = 16 << 10;
 
 /// Larger buffers are given back to the allocator.
 const BYTES_KEPT: usize = 256 << 10;
@@ -16,12 +16,12 @@ thread_local! {
 }
 
 /// An empty buffer.
-pub fn take() -> Vec<u8> {
+pub(crate) fn take() -> Vec<u8> {
     FREE.with_borrow_mut(Vec::pop).unwrap_or_else(|| Vec::with_capacity(BYTES))
 }
 
 /// Gives a buffer back.
-pub fn give(mut buffer: Vec<u8>) {
+pub(crate) fn give(mut buffer: Vec<u8>) {
     buffer.clear();
     if (BYTES..=BYTES_KEPT).contains(&buffer.capacity()) {
         FREE.with_borrow_mut(|free| {

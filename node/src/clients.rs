@@ -36,7 +36,9 @@ impl Client {
     pub fn describe(&self, now_ms: u64) -> String {
         let mut line = String::new();
         let seconds = |ms: u64| now_ms.saturating_sub(ms) / 1000;
-        let command = protocol::command::table().get(usize::from(self.command.load(Relaxed))).map_or("NULL", |c| c.name);
+        let command = protocol::command::table()
+            .get(usize::from(self.command.load(Relaxed)))
+            .map_or("NULL", |c| c.name);
         let multi = self.queued.load(Relaxed);
         let written = write!(
             line,
@@ -73,7 +75,12 @@ impl Clients {
     }
 
     /// Takes a connection in; nothing if there are too many.
-    pub fn enter(&self, addr: SocketAddr, local: SocketAddr, stop: CancellationToken) -> Option<Arc<Client>> {
+    pub fn enter(
+        &self,
+        addr: SocketAddr,
+        local: SocketAddr,
+        stop: CancellationToken,
+    ) -> Option<Arc<Client>> {
         let mut open = self.open.lock();
         if open.len() >= self.max {
             return None;

@@ -57,7 +57,10 @@ impl<'a> Request<'a> {
     }
 
     /// The arguments from `first` on.
-    pub fn from(&self, first: usize) -> impl ExactSizeIterator<Item = &'a [u8]> + DoubleEndedIterator + use<'a> {
+    pub fn from(
+        &self,
+        first: usize,
+    ) -> impl ExactSizeIterator<Item = &'a [u8]> + DoubleEndedIterator + use<'a> {
         self.args.iter(self.frame).skip(first)
     }
 
@@ -108,7 +111,9 @@ pub(crate) fn each_slot(
     let mut scratch = Scratch::default();
     for (slot, _) in shared.slots.iter() {
         let mut nowhere = Vec::new();
-        let Ok(entered) = crate::exec::enter(shared, &[slot], access, None, &mut nowhere) else { continue };
+        let Ok(entered) = crate::exec::enter(shared, &[slot], access, None, &mut nowhere) else {
+            continue;
+        };
         let mut txn = Txn::new(shared, &mut scratch, entered, db, Reads::Committed);
         if access == Access::Read && txn.key_counts(slot)?.keys > HELD_KEYS_MAX {
             txn.detach();
@@ -148,8 +153,16 @@ fn in_slot(
 }
 
 /// The subcommand of a container, in lower case; an unknown one, or a wrong number of arguments, is an error.
-pub(crate) fn subcommand(container: &str, request: Request<'_>) -> Result<&'static str, CommandError> {
-    let unknown = || CommandError::from(String::from_utf8_lossy(&errors::unknown_subcommand(container, request.get(1))).into_owned());
+pub(crate) fn subcommand(
+    container: &str,
+    request: Request<'_>,
+) -> Result<&'static str, CommandError> {
+    let unknown = || {
+        CommandError::from(
+            String::from_utf8_lossy(&errors::unknown_subcommand(container, request.get(1)))
+                .into_owned(),
+        )
+    };
     let command = protocol::command::lookup(container.as_bytes()).ok_or_else(unknown)?;
     let sub = command.subcommand(request.get(1)).ok_or_else(unknown)?;
     if !sub.check_arity(request.len()) {
@@ -185,7 +198,18 @@ impl std::fmt::Debug for Run {
 /// A family's commands.
 type Table = &'static [(&'static str, Run)];
 
-const FAMILIES: &[Table] = &[connection::TABLE, hash::TABLE, key::TABLE, list::TABLE, server::TABLE, set::TABLE, slipway::TABLE, slots::TABLE, string::TABLE, zset::TABLE];
+const FAMILIES: &[Table] = &[
+    connection::TABLE,
+    hash::TABLE,
+    key::TABLE,
+    list::TABLE,
+    server::TABLE,
+    set::TABLE,
+    slipway::TABLE,
+    slots::TABLE,
+    string::TABLE,
+    zset::TABLE,
+];
 
 /// How a command is run; nothing if it is not served.
 pub fn find(id: CommandId) -> Option<Run> {

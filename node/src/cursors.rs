@@ -36,7 +36,9 @@ impl Cursors {
     /// Remembers a position of what `owner` names; returns its number, of [`POSITION_BITS`], never 0.
     pub fn keep(&self, owner: &[u8], position: &[u8]) -> u64 {
         let seed = xxhash_rust::xxh3::xxh3_64(owner);
-        let number = (xxhash_rust::xxh3::xxh3_64_with_seed(position, seed) & ((1 << POSITION_BITS) - 1)).max(1);
+        let number = (xxhash_rust::xxh3::xxh3_64_with_seed(position, seed)
+            & ((1 << POSITION_BITS) - 1))
+            .max(1);
         let mut inner = self.inner.lock();
         if inner.positions.insert(number, position.into()).is_none() {
             inner.order.push_back(number);
@@ -67,7 +69,11 @@ mod tests {
         let numbers: Vec<_> = (0..20_u32).map(|n| cursors.keep(b"k", &n.to_be_bytes())).collect();
         assert!(cursors.find(numbers[0]).is_none());
         assert_eq!(cursors.find(numbers[19]).as_deref(), Some(&19_u32.to_be_bytes()[..]));
-        assert_eq!(cursors.keep(b"k", &19_u32.to_be_bytes()), numbers[19], "the same position has the same number");
+        assert_eq!(
+            cursors.keep(b"k", &19_u32.to_be_bytes()),
+            numbers[19],
+            "the same position has the same number"
+        );
         assert_ne!(cursors.keep(b"l", &19_u32.to_be_bytes()), numbers[19]);
     }
 }

@@ -97,7 +97,9 @@ impl Disk {
                 self.free_bytes.store(stat.f_bavail.saturating_mul(stat.f_frsize), Relaxed);
                 self.size_bytes.store(stat.f_blocks.saturating_mul(stat.f_frsize), Relaxed);
             }
-            Err(error) => tracing::warn!(%error, path = %self.path.display(), "cannot see how much room the disk has"),
+            Err(error) => {
+                tracing::warn!(%error, path = %self.path.display(), "cannot see how much room the disk has")
+            }
         }
     }
 }

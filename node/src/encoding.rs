@@ -123,7 +123,9 @@ pub const STRING_HEADER: usize = 9;
 
 /// A record on disk that this program cannot have written.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a record on disk is damaged; restore this node's data from a copy, or drop the slot and move it here again")]
+#[error(
+    "a record on disk is damaged; restore this node's data from a copy, or drop the slot and move it here again"
+)]
 pub struct Damaged;
 
 impl Meta {
@@ -137,7 +139,8 @@ impl Meta {
         let (&[kind], rest) = value.split_first_chunk::<1>().ok_or(Damaged)?;
         let kind = Kind::from_number(kind).ok_or(Damaged)?;
         let (expire_ms, rest) = number(rest)?;
-        let mut meta = Self { kind, expire_ms, version: 0, count: rest.len() as u64, head: 0, tail: 0 };
+        let mut meta =
+            Self { kind, expire_ms, version: 0, count: rest.len() as u64, head: 0, tail: 0 };
         if kind != Kind::String {
             let rest;
             (meta.version, rest) = number(&value[STRING_HEADER..])?;

@@ -32,7 +32,7 @@ impl Family {
 /// How memory and files are dealt out.
 #[derive(Clone, Copy, Debug)]
 pub struct Tuning {
-    /// For caches and write buffers together.
+    /// For the store's cache (a half) and write buffers (a third); the rest is for the caches of slots.
     pub memory_bytes: u64,
     /// Files that may be open at once.
     pub open_files_max: i32,

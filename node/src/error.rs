@@ -76,7 +76,8 @@ impl From<Damaged> for CommandError {
 
 /// Error lines in Redis' own words.
 pub mod line {
-    pub const WRONG_TYPE: &str = "WRONGTYPE Operation against a key holding the wrong kind of value";
+    pub const WRONG_TYPE: &str =
+        "WRONGTYPE Operation against a key holding the wrong kind of value";
     pub const SYNTAX: &str = "ERR syntax error";
     pub const NOT_AN_INTEGER: &str = "ERR value is not an integer or out of range";
     pub const NOT_A_FLOAT: &str = "ERR value is not a valid float";
@@ -86,7 +87,8 @@ pub mod line {
     pub const INDEX_OUT_OF_RANGE: &str = "ERR index out of range";
     pub const OFFSET_OUT_OF_RANGE: &str = "ERR offset is out of range";
     pub const NOT_POSITIVE: &str = "ERR value is out of range, must be positive";
-    pub const STRING_TOO_LONG: &str = "ERR string exceeds maximum allowed size (proto-max-bulk-len)";
+    pub const STRING_TOO_LONG: &str =
+        "ERR string exceeds maximum allowed size (proto-max-bulk-len)";
     pub const INVALID_CURSOR: &str = "ERR invalid cursor";
     pub const MIN_OR_MAX_NOT_A_FLOAT: &str = "ERR min or max is not a float";
     pub const MIN_OR_MAX_NOT_STRING: &str = "ERR min or max not valid string range item";

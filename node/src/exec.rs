@@ -68,7 +68,11 @@ pub fn access(command: &Command) -> Access {
 }
 
 /// The slots of a request's keys; an error is the client's mistake.
-pub fn slots_of(shared: &Shared, command: &Command, request: Request<'_>) -> Result<SlotList, CommandError> {
+pub fn slots_of(
+    shared: &Shared,
+    command: &Command,
+    request: Request<'_>,
+) -> Result<SlotList, CommandError> {
     let count = shared.slot_count();
     // Nearly all commands.
     if let Keys::Range { first, last, .. } = command.keys
@@ -77,7 +81,9 @@ pub fn slots_of(shared: &Shared, command: &Command, request: Request<'_>) -> Res
     {
         return Ok(SlotList::from_iter([count.of(request.get(usize::from(first)))]));
     }
-    let keys = command.key_positions(request.frame, request.args).map_err(|e| CommandError::from(e.to_string()))?;
+    let keys = command
+        .key_positions(request.frame, request.args)
+        .map_err(|e| CommandError::from(e.to_string()))?;
     let mut slots: SlotList = keys.iter().map(|&at| count.of(request.get(at as usize))).collect();
     slots.sort_unstable();
     slots.dedup();
@@ -102,7 +108,8 @@ pub fn run(
     if pace == Pace::Long && !call.command.is_write() {
         txn.detach();
     }
-    let result = check_room(shared, call.command).and_then(|()| invoke(shared, call, caller.version, &mut txn, out));
+    let result = check_room(shared, call.command)
+        .and_then(|()| invoke(shared, call, caller.version, &mut txn, out));
     let mut told = Told { expired: txn.take_expired(), ..Told::default() };
     (told.hits, told.misses) = txn.lookups();
     let result = result.and_then(|()| if call.command.is_write() { txn.commit() } else { Ok(()) });
@@ -115,22 +122,41 @@ pub fn run(
 }
 
 /// Calls the command's function.
-pub fn invoke(shared: &Shared, call: Call<'_>, version: Version, txn: &mut Txn<'_>, out: &mut Vec<u8>) -> Outcome {
+pub fn invoke(
+    shared: &Shared,
+    call: Call<'_>,
+    version: Version,
+    txn: &mut Txn<'_>,
+    out: &mut Vec<u8>,
+) -> Outcome {
     let (Run::Keys(function) | Run::Slots(function)) = call.run else {
         return Err("ERR internal error: a command of the connection was sent to the data; please report it".into());
     };
     let before = txn.changes();
-    let mut ctx = Ctx { shared, command: call.command, args: call.request, txn, reply: Reply::new(out, version) };
+    let mut ctx = Ctx {
+        shared,
+        command: call.command,
+        args: call.request,
+        txn,
+        reply: Reply::new(out, version),
+    };
     let result = function(&mut ctx);
     if result.is_err() && txn.changes() != before {
-        tracing::error!(command = call.command.name, "a command failed after it had changed something: a bug in slipway");
+        tracing::error!(
+            command = call.command.name,
+            "a command failed after it had changed something: a bug in slipway"
+        );
     }
     result
 }
 
 /// Commands that need space are refused while there is none.
 pub fn check_room(shared: &Shared, command: &Command) -> Result<(), CommandError> {
-    if command.flags.contains(Flags::DENYOOM) && !shared.disk.has_room() { Err(shared.disk.refusal()) } else { Ok(()) }
+    if command.flags.contains(Flags::DENYOOM) && !shared.disk.has_room() {
+        Err(shared.disk.refusal())
+    } else {
+        Ok(())
+    }
 }
 
 /// Slots with their locks held.
@@ -186,11 +212,17 @@ pub fn is_served(inner: &SlotInner) -> bool {
 }
 
 /// Deletes keys that a read found expired, unless their slot takes no writes now.
-pub fn delete_expired(shared: &Shared, scratch: &mut Scratch, keys: Vec<(Slot, u8, Vec<u8>)>) -> usize {
+pub fn delete_expired(
+    shared: &Shared,
+    scratch: &mut Scratch,
+    keys: Vec<(Slot, u8, Vec<u8>)>,
+) -> usize {
     let mut deleted = 0;
     for (slot, db, key) in keys {
         let mut nowhere = Vec::new();
-        let Ok(entered) = enter(shared, &[slot], Access::Write, None, &mut nowhere) else { continue };
+        let Ok(entered) = enter(shared, &[slot], Access::Write, None, &mut nowhere) else {
+            continue;
+        };
         let mut txn = Txn::new(shared, scratch, entered, db, Reads::Committed);
         // Looking at it in a write deletes it, if it is still expired.
         if txn.meta(&key).is_ok_and(|meta| meta.is_none()) && txn.commit().is_ok() {

@@ -75,7 +75,8 @@ fn sweep_some(shared: &Shared, scratch: &mut Scratch, position: &Position) -> Op
         return None;
     }
     let now_ms = guard.now_ms();
-    let mut txn = Txn::new(shared, scratch, [(slot, Guard::Shared(guard))], position.db, Reads::Committed);
+    let mut txn =
+        Txn::new(shared, scratch, [(slot, Guard::Shared(guard))], position.db, Reads::Committed);
     let (mut expired, mut last, mut looked_at) = (Vec::new(), None, 0);
     let scanned = txn.scan_metas(slot, position.after.as_deref(), |key, meta| {
         looked_at += 1;

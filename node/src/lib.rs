@@ -91,7 +91,11 @@ impl Node {
     }
 
     /// Serves clients on these sockets, one for each worker, until `stop` is cancelled. All sockets listen on one address.
-    pub fn start(self, sockets: Vec<TcpListener>, stop: &CancellationToken) -> Result<Running, Error> {
+    pub fn start(
+        self,
+        sockets: Vec<TcpListener>,
+        stop: &CancellationToken,
+    ) -> Result<Running, Error> {
         if sockets.len() != self.shared.config.workers {
             return Err(Error::Config(format!(
                 "{} sockets for {} workers: one for each is needed",

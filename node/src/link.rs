@@ -74,7 +74,11 @@ pub struct Link {
 impl Link {
     /// Whether a request of one of these slots must be bounced whatever the slot's state is; returns the first of them.
     pub fn stuck(&self, slots: &[Slot]) -> Option<Slot> {
-        if self.sticky.is_empty() { None } else { slots.iter().copied().find(|slot| self.sticky.contains(slot)) }
+        if self.sticky.is_empty() {
+            None
+        } else {
+            slots.iter().copied().find(|slot| self.sticky.contains(slot))
+        }
     }
 
     /// From now on requests of these slots are bounced.
@@ -115,8 +119,13 @@ pub fn bounce(out: &mut Vec<u8>, slot: Slot, admission: &Admission<'_>) {
 pub fn redirect(out: &mut Vec<u8>, slot: Slot, admission: &Admission<'_>) {
     let written = match admission {
         Admission::Moved { addr, .. } => write!(out, "-MOVED {slot} {addr}\r\n"),
-        Admission::Execute | Admission::Hold => write!(out, "-TRYAGAIN slot {slot} is moving, try again in a moment\r\n"),
-        Admission::Ask => write!(out, "-CLUSTERDOWN slot {slot} is not served here: connect to the proxy instead\r\n"),
+        Admission::Execute | Admission::Hold => {
+            write!(out, "-TRYAGAIN slot {slot} is moving, try again in a moment\r\n")
+        }
+        Admission::Ask => write!(
+            out,
+            "-CLUSTERDOWN slot {slot} is not served here: connect to the proxy instead\r\n"
+        ),
     };
     debug_assert!(written.is_ok(), "writing to memory");
 }
@@ -165,7 +174,14 @@ mod tests {
         let (value, _) = decode(&moved_push(Slot(9), Epoch(2), "h:1", None)).unwrap().unwrap();
         assert_eq!(
             value,
-            Value::Push(vec![bulk("slipway"), bulk("moved"), Value::Int(9), Value::Int(2), bulk("h:1"), bulk("-")])
+            Value::Push(vec![
+                bulk("slipway"),
+                bulk("moved"),
+                Value::Int(9),
+                Value::Int(2),
+                bulk("h:1"),
+                bulk("-")
+            ])
         );
     }
 

@@ -126,7 +126,11 @@ impl Session {
         buffers::give(input.bytes);
     }
 
-    async fn serve_until_closed(&mut self, stream: &mut TcpStream, input: &mut Input) -> io::Result<()> {
+    async fn serve_until_closed(
+        &mut self,
+        stream: &mut TcpStream,
+        input: &mut Input,
+    ) -> io::Result<()> {
         loop {
             if !input.stalled {
                 match self.wait(stream, input).await? {
@@ -223,7 +227,12 @@ impl Session {
         self.shared.disk.note(&error);
         let line = CommandError::from(error).line();
         let tail = self.out.split_off(self.settled);
-        let ends = self.unsettled.iter().skip(1).map(|(start, _)| *start).chain([self.settled + tail.len()]);
+        let ends = self
+            .unsettled
+            .iter()
+            .skip(1)
+            .map(|(start, _)| *start)
+            .chain([self.settled + tail.len()]);
         for ((start, is_write), end) in self.unsettled.iter().zip(ends) {
             if *is_write {
                 Reply::new(&mut self.out, self.version).error(line.as_bytes());

@@ -21,7 +21,10 @@ const REMEMBERED: &[(&str, &str)] = &[
     ("appendonly", "no"),
     ("auto-aof-rewrite-percentage", "100"),
     ("bind", "* -::*"),
-    ("client-output-buffer-limit", "normal 0 0 0 slave 268435456 67108864 60 pubsub 33554432 8388608 60"),
+    (
+        "client-output-buffer-limit",
+        "normal 0 0 0 slave 268435456 67108864 60 pubsub 33554432 8388608 60",
+    ),
     ("client-query-buffer-limit", "1073741824"),
     ("close-on-oom", "no"),
     ("hash-max-listpack-entries", "128"),
@@ -79,7 +82,8 @@ pub struct Settings {
 impl Settings {
     /// As configured.
     pub fn new(config: &Config) -> Self {
-        let mut values: BTreeMap<String, String> = REMEMBERED.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+        let mut values: BTreeMap<String, String> =
+            REMEMBERED.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
         let wal_sync = match config.wal_sync {
             crate::config::WalSync::Never => "never",
             crate::config::WalSync::EverySecond => "every-second",
@@ -110,7 +114,9 @@ impl Settings {
     pub fn find(&self, patterns: &[&[u8]]) -> Vec<(String, String)> {
         let lower: Vec<Vec<u8>> = patterns.iter().map(|p| p.to_ascii_lowercase()).collect();
         let values = self.values.read();
-        let fits = values.iter().filter(|(name, _)| lower.iter().any(|pattern| matches(pattern, name.as_bytes())));
+        let fits = values
+            .iter()
+            .filter(|(name, _)| lower.iter().any(|pattern| matches(pattern, name.as_bytes())));
         fits.map(|(name, value)| (name.clone(), value.clone())).collect()
     }
 
@@ -118,13 +124,24 @@ impl Settings {
     pub fn set(&self, pairs: &[(&[u8], &[u8])]) -> Result<(), String> {
         let pairs: Vec<(String, String)> = pairs
             .iter()
-            .map(|(k, v)| (String::from_utf8_lossy(k).to_ascii_lowercase(), String::from_utf8_lossy(v).into_owned()))
+            .map(|(k, v)| {
+                (
+                    String::from_utf8_lossy(k).to_ascii_lowercase(),
+                    String::from_utf8_lossy(v).into_owned(),
+                )
+            })
             .collect();
         let mut values = self.values.write();
         for (index, (name, value)) in pairs.iter().enumerate() {
-            let failed = |why: &str| Err(format!("ERR CONFIG SET failed (possibly related to argument '{name}') - {why}"));
+            let failed = |why: &str| {
+                Err(format!(
+                    "ERR CONFIG SET failed (possibly related to argument '{name}') - {why}"
+                ))
+            };
             if !values.contains_key(name) {
-                return Err(format!("ERR Unknown option or number of arguments for CONFIG SET - '{name}'"));
+                return Err(format!(
+                    "ERR Unknown option or number of arguments for CONFIG SET - '{name}'"
+                ));
             }
             if FIXED.contains(&name.as_str()) {
                 return failed("can't set immutable config");
@@ -132,7 +149,8 @@ impl Settings {
             if pairs[..index].iter().any(|(earlier, _)| earlier == name) {
                 return failed("duplicate parameter");
             }
-            let is_number = matches!(name.as_str(), "timeout" | "slowlog-log-slower-than" | "slowlog-max-len");
+            let is_number =
+                matches!(name.as_str(), "timeout" | "slowlog-log-slower-than" | "slowlog-max-len");
             if is_number && value.parse::<i64>().ok().is_none_or(|n| n < -1) {
                 return failed("argument couldn't be parsed into an integer");
             }
@@ -140,7 +158,9 @@ impl Settings {
         for (name, value) in pairs {
             let number = value.parse::<i64>().unwrap_or(0);
             match name.as_str() {
-                "requirepass" => *self.password.write() = Some(value.clone()).filter(|p| !p.is_empty()),
+                "requirepass" => {
+                    *self.password.write() = Some(value.clone()).filter(|p| !p.is_empty())
+                }
                 "timeout" => self.idle_seconds.store(number.max(0) as u64, Relaxed),
                 "slowlog-log-slower-than" => self.slowlog_micros.store(number, Relaxed),
                 "slowlog-max-len" => self.slowlog_entries_max.store(number.max(0) as u64, Relaxed),

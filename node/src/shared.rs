@@ -62,9 +62,13 @@ pub struct Shared {
 
 impl Shared {
     /// Opens the data directory. The thread ends after [`Wal::stop`].
-    pub(crate) fn open(config: Config, background: Handle) -> Result<(Arc<Self>, JoinHandle<()>), Error> {
+    pub(crate) fn open(
+        config: Config,
+        background: Handle,
+    ) -> Result<(Arc<Self>, JoinHandle<()>), Error> {
         config.check()?;
-        std::fs::create_dir_all(&config.data).map_err(|source| Error::Io { what: "cannot make the data directory", source })?;
+        std::fs::create_dir_all(&config.data)
+            .map_err(|source| Error::Io { what: "cannot make the data directory", source })?;
         let tuning = Tuning {
             memory_bytes: config.memory_bytes,
             open_files_max: i32::try_from(config.open_files_max).unwrap_or(i32::MAX),
@@ -75,7 +79,7 @@ impl Shared {
         let versions = Versions::load(engine.clone())?;
         let (wal, thread) = Wal::start(engine.clone(), config.wal_sync)
             .map_err(|source| Error::Io { what: "cannot start a thread", source })?;
-        let slots = match Slots::load(engine.clone(), wal.clone(), config.slot_count, config.databases) {
+        let slots = match Slots::load(engine.clone(), wal.clone(), &config) {
             Ok(slots) => slots,
             Err(error) => {
                 wal.stop();
@@ -171,7 +175,8 @@ fn load_identity(engine: &Engine, config: &Config) -> Result<Identity, Error> {
     };
     let path = config.data.display();
     // The format first: a later one may have other fields.
-    let format = serde_json::from_slice::<serde_json::Value>(&bytes).ok().and_then(|v| v["format"].as_u64());
+    let format =
+        serde_json::from_slice::<serde_json::Value>(&bytes).ok().and_then(|v| v["format"].as_u64());
     if format != Some(u64::from(crate::encoding::FORMAT)) {
         let format = format.map_or_else(|| "unknown".to_owned(), |f| f.to_string());
         let ours = crate::encoding::FORMAT;
@@ -179,8 +184,11 @@ fn load_identity(engine: &Engine, config: &Config) -> Result<Identity, Error> {
             "{path} was written in format {format}, this program reads format {ours}: use the program that wrote it, or an empty directory"
         )));
     }
-    let identity: Identity = serde_json::from_slice(&bytes)
-        .map_err(|e| Error::Data(format!("the node record in {path} is damaged ({e}): restore the directory from a copy")))?;
+    let identity: Identity = serde_json::from_slice(&bytes).map_err(|e| {
+        Error::Data(format!(
+            "the node record in {path} is damaged ({e}): restore the directory from a copy"
+        ))
+    })?;
     if identity.slot_count != config.slot_count {
         return Err(Error::Data(format!(
             "{path} was made for {} slots and the configuration says {}: the number cannot change, choose another directory or set slot_count = {}",

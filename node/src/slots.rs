@@ -5,18 +5,21 @@
 //! the cell decides whether a request may run. Whoever changes a state puts the record ([`Slots::put_record`]) while he still holds the lock,
 //! and tells the links that wait ([`Slots::tell`]). No lock is held across an await.
 
+pub mod cache;
 pub mod watched;
 
+pub use cache::{Budget, Cache};
 pub use watched::Watched;
 
+use crate::config::Config;
 use crate::encoding::Prefix;
 use crate::engine::{Batch, Engine, EngineError};
 use crate::link::Pushes;
-use crate::transfer::{Capture, Staging};
+use crate::transfer::Capture;
 use crate::wal::Wal;
 use cluster::state::{Access, Admission, Next, Persist, Refused};
 use cluster::{Slot, SlotCount, SlotState};
-use parking_lot::{Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use parking_lot::{Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
@@ -36,8 +39,6 @@ pub struct SlotInner {
     pub state: SlotState,
     /// The life of the slot's data that is or was served here.
     pub incarnation: u32,
-    /// The copy that comes in, if one does.
-    pub(crate) staging: Option<Staging>,
     /// What is added to this node's clock, so that a key the former owner saw expired does not live again. Milliseconds.
     pub clock_ahead_ms: u64,
     /// By database.
@@ -63,26 +64,6 @@ impl SlotInner {
     pub fn now_ms(&self) -> u64 {
         now_ms() + self.clock_ahead_ms
     }
-
-    /// Key counts by database, as FINAL carries them: a JSON list of `[db, keys, expires]`.
-    pub(crate) fn counts_json(&self) -> String {
-        let counts = self.counts.iter().enumerate().filter(|(_, c)| **c != Counts::default());
-        let list: Vec<_> = counts.map(|(db, c)| (db, c.keys, c.expires)).collect();
-        serde_json::to_string(&list).unwrap_or_default()
-    }
-
-    /// The copy that came in is what is served from now on. The caller puts the record and the counts: [`Slots::put_owner`].
-    pub(crate) fn take_over(&mut self, staging: &Staging) {
-        self.incarnation = staging.incarnation;
-        self.clock_ahead_ms = staging.clock_ahead_ms;
-        self.counts.fill(Counts::default());
-        for &(db, keys, expires) in &staging.counts {
-            if let Some(counts) = self.counts.get_mut(usize::from(db)) {
-                *counts = Counts { keys, expires };
-            }
-        }
-        self.watched.clear();
-    }
 }
 
 /// This node's clock, in milliseconds since 1970.
@@ -96,8 +77,6 @@ pub fn now_ms() -> u64 {
 struct Record {
     state: SlotState,
     incarnation: u32,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    staging: Option<Staging>,
     #[serde(default)]
     clock_ahead_ms: u64,
 }
@@ -107,6 +86,8 @@ struct Record {
 #[repr(align(128))]
 pub struct Cell {
     inner: RwLock<SlotInner>,
+    /// Recently used records; taken under the slot's lock only.
+    cache: Mutex<Cache>,
     /// Links with a sticky pair of this slot.
     waiting: Mutex<Vec<Arc<Pushes>>>,
     /// Commands that hold, or want to hold, the slot for long.
@@ -132,6 +113,11 @@ impl Cell {
     /// Takes the slot unless that takes longer.
     pub fn try_write_for(&self, limit: Duration) -> Option<RwLockWriteGuard<'_, SlotInner>> {
         self.inner.try_write_for(limit)
+    }
+
+    /// Recently used records. The caller holds the slot's lock.
+    pub fn cache(&self) -> MutexGuard<'_, Cache> {
+        self.cache.lock()
     }
 
     /// Whether a command that takes long holds the slot: who would wait for it should not do so on a worker.
@@ -195,6 +181,8 @@ impl From<Refused> for StepError {
 pub struct Slots {
     cells: Box<[Cell]>,
     count: SlotCount,
+    /// For the caches of all slots.
+    budget: Budget,
     engine: Arc<Engine>,
     wal: Arc<Wal>,
     last_incarnation: AtomicU32,
@@ -202,13 +190,15 @@ pub struct Slots {
 
 impl Slots {
     /// Reads what is on disk; what no record names is deleted.
-    pub fn load(engine: Arc<Engine>, wal: Arc<Wal>, count: SlotCount, databases: u8) -> Result<Self, EngineError> {
+    pub fn load(engine: Arc<Engine>, wal: Arc<Wal>, config: &Config) -> Result<Self, EngineError> {
+        let (count, databases) = (config.slot_count, config.databases);
+        let budget = Budget::new((config.memory_bytes / 6) as usize, usize::from(count.get()));
         let mut cells = Vec::with_capacity(usize::from(count.get()));
         for slot in count.slots() {
             cells.push(load_cell(&engine, slot, databases)?);
         }
         let last_incarnation = AtomicU32::new(1);
-        let slots = Self { cells: cells.into(), count, engine, wal, last_incarnation };
+        let slots = Self { cells: cells.into(), count, budget, engine, wal, last_incarnation };
         slots.drop_orphans()?;
         Ok(slots)
     }
@@ -216,6 +206,11 @@ impl Slots {
     /// How many there are.
     pub fn count(&self) -> SlotCount {
         self.count
+    }
+
+    /// What the caches of all slots share.
+    pub fn budget(&self) -> &Budget {
+        &self.budget
     }
 
     /// One slot's cell. Slots come from [`SlotCount`], so it exists.
@@ -230,7 +225,11 @@ impl Slots {
 
     /// One step of a slot's state machine, with all that belongs to it. With [`Persist::Sync`] the caller waits for [`Wal::sync`] before it
     /// tells anybody.
-    pub fn step(&self, slot: Slot, step: impl FnOnce(SlotState) -> Next) -> Result<Persist, StepError> {
+    pub fn step(
+        &self,
+        slot: Slot,
+        step: impl FnOnce(SlotState) -> Next,
+    ) -> Result<Persist, StepError> {
         let mut inner = self.cell(slot).write();
         let (next, persist) = step(inner.state.clone())?;
         let before = std::mem::replace(&mut inner.state, next);
@@ -244,7 +243,7 @@ impl Slots {
         Ok(persist)
     }
 
-    /// Writes the slot's record: state, incarnation, staging. The caller holds the slot's lock.
+    /// Writes the slot's record: state, incarnation. The caller holds the slot's lock.
     pub fn put_record(&self, slot: Slot, inner: &SlotInner) -> Result<(), EngineError> {
         let mut batch = Batch::default();
         self.put_record_in(&mut batch, slot, inner)?;
@@ -252,7 +251,12 @@ impl Slots {
     }
 
     /// As [`Self::put_record`], into a batch that has more.
-    pub fn put_record_in(&self, batch: &mut Batch, slot: Slot, inner: &SlotInner) -> Result<(), EngineError> {
+    pub fn put_record_in(
+        &self,
+        batch: &mut Batch,
+        slot: Slot,
+        inner: &SlotInner,
+    ) -> Result<(), EngineError> {
         self.engine.put_record(batch, &record_key(slot), &encode_record(inner)?)
     }
 
@@ -300,12 +304,16 @@ impl Slots {
     /// Tells those who wait for the slot, and those who watch keys of it, what its state means to them now. The caller holds the slot's lock.
     pub fn tell(&self, slot: Slot, inner: &mut SlotInner) {
         let admission = inner.state.admit(Access::Write);
-        if admission != Admission::Execute && inner.state.admit(Access::Read) != Admission::Execute {
+        if admission != Admission::Execute && inner.state.admit(Access::Read) != Admission::Execute
+        {
             inner.watched.clear();
+            self.cell(slot).cache().clear(&self.budget);
         }
         let push = match &admission {
             Admission::Execute => crate::link::open_push(slot),
-            Admission::Moved { epoch, addr, token } => crate::link::moved_push(slot, *epoch, addr, *token),
+            Admission::Moved { epoch, addr, token } => {
+                crate::link::moved_push(slot, *epoch, addr, *token)
+            }
             Admission::Hold | Admission::Ask => return,
         };
         self.cell(slot).push(&push);
@@ -330,8 +338,7 @@ impl Slots {
         }
         for (_, cell) in self.iter() {
             let inner = cell.read();
-            let staged = inner.staging.as_ref().map_or(0, |s| s.incarnation);
-            self.last_incarnation.fetch_max(inner.incarnation.max(staged), Relaxed);
+            self.last_incarnation.fetch_max(inner.incarnation, Relaxed);
         }
         if batch.is_empty() { Ok(()) } else { self.write(&batch) }
     }
@@ -339,7 +346,7 @@ impl Slots {
     fn names(&self, slot: Slot, incarnation: u32) -> bool {
         let Some(cell) = self.cells.get(usize::from(slot.0)) else { return false };
         let inner = cell.read();
-        inner.incarnation == incarnation || inner.staging.as_ref().is_some_and(|s| s.incarnation == incarnation)
+        inner.incarnation == incarnation
     }
 }
 
@@ -352,7 +359,6 @@ fn encode_record(inner: &SlotInner) -> Result<Vec<u8>, EngineError> {
     let record = Record {
         state: inner.state.clone(),
         incarnation: inner.incarnation,
-        staging: inner.staging.clone(),
         clock_ahead_ms: inner.clock_ahead_ms,
     };
     serde_json::to_vec(&record).map_err(|e| EngineError::Broken(e.to_string()))
@@ -364,7 +370,13 @@ fn counts_key(prefix: Prefix, db: u8) -> [u8; Prefix::LEN + 2] {
 }
 
 /// Puts a life's key counts into a batch.
-pub(crate) fn put_counts(engine: &Engine, batch: &mut Batch, prefix: Prefix, db: u8, counts: Counts) -> Result<(), EngineError> {
+pub(crate) fn put_counts(
+    engine: &Engine,
+    batch: &mut Batch,
+    prefix: Prefix,
+    db: u8,
+    counts: Counts,
+) -> Result<(), EngineError> {
     let key = counts_key(prefix, db);
     if counts == Counts::default() {
         return engine.delete_record(batch, &key);
@@ -377,29 +389,39 @@ pub(crate) fn put_counts(engine: &Engine, batch: &mut Batch, prefix: Prefix, db:
 
 fn load_cell(engine: &Engine, slot: Slot, databases: u8) -> Result<Cell, EngineError> {
     let record = match engine.record(&record_key(slot))? {
-        None => Record { state: SlotState::Unclaimed, incarnation: 1, staging: None, clock_ahead_ms: 0 },
-        Some(bytes) => serde_json::from_slice(&bytes)
-            .map_err(|e| EngineError::Broken(format!("the record of slot {slot} is damaged: {e}")))?,
+        None => Record { state: SlotState::Unclaimed, incarnation: 1, clock_ahead_ms: 0 },
+        Some(bytes) => serde_json::from_slice(&bytes).map_err(|e| {
+            EngineError::Broken(format!("the record of slot {slot} is damaged: {e}"))
+        })?,
     };
     let mut counts = vec![Counts::default(); usize::from(databases)];
     let prefix = Prefix::new(slot, record.incarnation);
     let mut begin = vec![b'c'];
     begin.extend_from_slice(&prefix.0);
     for (key, value) in engine.records(&begin)? {
-        let (Some(db), Some((keys, expires))) = (key.last(), value.split_first_chunk::<8>()) else { continue };
-        let (Some(counts), Ok(expires)) = (counts.get_mut(usize::from(*db)), expires.try_into()) else { continue };
+        let (Some(db), Some((keys, expires))) = (key.last(), value.split_first_chunk::<8>()) else {
+            continue;
+        };
+        let (Some(counts), Ok(expires)) = (counts.get_mut(usize::from(*db)), expires.try_into())
+        else {
+            continue;
+        };
         *counts = Counts { keys: u64::from_be_bytes(*keys), expires: u64::from_be_bytes(expires) };
     }
     let inner = SlotInner {
         state: record.state.restarted(),
         incarnation: record.incarnation,
-        staging: record.staging,
         clock_ahead_ms: record.clock_ahead_ms,
         counts: counts.into(),
         capture: None,
         watched: Watched::default(),
     };
-    Ok(Cell { inner: RwLock::new(inner), waiting: Mutex::default(), long_holders: AtomicU32::new(0) })
+    Ok(Cell {
+        inner: RwLock::new(inner),
+        cache: Mutex::default(),
+        waiting: Mutex::default(),
+        long_holders: AtomicU32::new(0),
+    })
 }
 
 /// The lives of slots that have any data on disk: one seek for each of them.
@@ -420,7 +442,11 @@ fn lives(engine: &Engine) -> Result<Vec<Prefix>, EngineError> {
     Ok(found.into_iter().map(Prefix).collect())
 }
 
-pub(crate) fn drop_incarnation(engine: &Engine, batch: &mut Batch, prefix: Prefix) -> Result<(), EngineError> {
+pub(crate) fn drop_incarnation(
+    engine: &Engine,
+    batch: &mut Batch,
+    prefix: Prefix,
+) -> Result<(), EngineError> {
     for family in crate::engine::Family::ALL {
         engine.delete_range(batch, family, &prefix.0, &prefix.end())?;
     }

@@ -78,7 +78,9 @@ pub fn shorten(request: Request<'_>) -> Vec<Vec<u8>> {
 
 fn cut(arg: &[u8]) -> Vec<u8> {
     match arg.split_at_checked(ARG_BYTES_MAX) {
-        Some((head, tail)) if !tail.is_empty() => [head, format!("... ({} more bytes)", tail.len()).as_bytes()].concat(),
+        Some((head, tail)) if !tail.is_empty() => {
+            [head, format!("... ({} more bytes)", tail.len()).as_bytes()].concat()
+        }
         _ => arg.to_vec(),
     }
 }

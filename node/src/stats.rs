@@ -53,8 +53,10 @@ const BOUNDS_NANOS: [u64; 16] = [
 ];
 
 /// The same in seconds, as they are shown.
-pub const BOUNDS_SECONDS: [f64; 16] =
-    [0.000_1, 0.000_25, 0.000_5, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 1.0, 2.0, 3.0];
+pub const BOUNDS_SECONDS: [f64; 16] = [
+    0.000_1, 0.000_25, 0.000_5, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 1.0,
+    2.0, 3.0,
+];
 
 /// How long something took, each time; with one writer.
 #[derive(Debug, Default)]
@@ -68,7 +70,8 @@ impl Durations {
     /// Adds one; called by one thread only.
     pub fn add(&self, took: Duration) {
         let nanos = took.as_nanos() as u64;
-        let bucket = BOUNDS_NANOS.iter().position(|&bound| nanos <= bound).unwrap_or(BOUNDS_NANOS.len());
+        let bucket =
+            BOUNDS_NANOS.iter().position(|&bound| nanos <= bound).unwrap_or(BOUNDS_NANOS.len());
         self.buckets[bucket].one();
         self.nanos.add(nanos);
     }
@@ -194,7 +197,15 @@ impl Stats {
     pub fn by_command(&self) -> Vec<(&'static Command, [u64; 4])> {
         let sums = table().iter().map(|command| {
             let sum = |of: fn(&CommandCounts) -> &Count| self.sum(|w| of(w.command(command.id)));
-            (command, [sum(|c| &c.calls), sum(|c| &c.took.nanos), sum(|c| &c.rejected), sum(|c| &c.failed)])
+            (
+                command,
+                [
+                    sum(|c| &c.calls),
+                    sum(|c| &c.took.nanos),
+                    sum(|c| &c.rejected),
+                    sum(|c| &c.failed),
+                ],
+            )
         });
         sums.filter(|(_, sums)| sums.iter().any(|&n| n > 0)).collect()
     }
@@ -203,9 +214,19 @@ impl Stats {
     pub fn reset(&self) {
         for worker in &self.workers {
             worker.commands.iter().for_each(|command| command.took.reset());
-            let commands = worker.commands.iter().flat_map(|c| [&c.calls, &c.failed, &c.rejected, &c.bounced]);
-            let own = [&worker.connections, &worker.connections_refused, &worker.bytes_in, &worker.bytes_out, &worker.hits];
-            commands.chain(own).chain([&worker.misses, &worker.expired, &worker.bounced, &worker.errors]).for_each(Count::reset);
+            let commands =
+                worker.commands.iter().flat_map(|c| [&c.calls, &c.failed, &c.rejected, &c.bounced]);
+            let own = [
+                &worker.connections,
+                &worker.connections_refused,
+                &worker.bytes_in,
+                &worker.bytes_out,
+                &worker.hits,
+            ];
+            commands
+                .chain(own)
+                .chain([&worker.misses, &worker.expired, &worker.bounced, &worker.errors])
+                .for_each(Count::reset);
         }
     }
 }

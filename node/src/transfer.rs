@@ -34,7 +34,7 @@ use crate::shared::Shared;
 use cluster::{MigrationId, Slot, SlotState};
 use parking_lot::Mutex;
 use peer::Peer;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::runtime::{Builder, Handle, Runtime};
@@ -105,12 +105,16 @@ pub(crate) struct Transfers {
     tally: Arc<Mutex<tally::Tally>>,
     outgoing: Mutex<HashMap<MigrationId, Arc<source::Job>>>,
     incoming: Mutex<HashMap<MigrationId, Arc<target::Import>>>,
+    /// Called off; a word about them that was sent earlier may still come.
+    called_off: Mutex<VecDeque<MigrationId>>,
 }
 
 impl Transfers {
     /// Starts the two threads.
     pub(crate) fn start(limits: Limits, introduction: Introduction) -> std::io::Result<Self> {
-        let thread = |name: &str| Builder::new_multi_thread().worker_threads(1).thread_name(name).enable_all().build();
+        let thread = |name: &str| {
+            Builder::new_multi_thread().worker_threads(1).thread_name(name).enable_all().build()
+        };
         let (copy, handoff) = (thread("node-copy")?, thread("node-handoff")?);
         Ok(Self {
             copies: Semaphore::new(limits.copies_at_once),
@@ -126,6 +130,7 @@ impl Transfers {
             tally: Arc::default(),
             outgoing: Mutex::default(),
             incoming: Mutex::default(),
+            called_off: Mutex::default(),
         })
     }
 
@@ -135,6 +140,22 @@ impl Transfers {
         for runtime in runtimes {
             runtime.shutdown_timeout(grace);
         }
+    }
+
+    /// From now on the migration cannot be opened here any more.
+    fn call_off(&self, id: MigrationId) {
+        let mut called_off = self.called_off.lock();
+        if !called_off.contains(&id) {
+            called_off.push_back(id);
+        }
+        if called_off.len() > self.limits.reports_max {
+            called_off.pop_front();
+        }
+    }
+
+    fn check_not_called_off(&self, id: MigrationId) -> Result<(), String> {
+        let called_off = self.called_off.lock().contains(&id);
+        if called_off { Err(format!("migration {id} was called off here")) } else { Ok(()) }
     }
 
     /// Forgets what ended long ago, so that what is kept for the controller stays bounded.
@@ -176,13 +197,19 @@ impl Transfers {
     fn bulk(&self, addr: &str) -> Peer {
         let _runtime = self.copy.enter();
         let mut peers = self.bulk.lock();
-        peers.entry(addr.to_owned()).or_insert_with(|| Peer::start(addr, self.introduction.clone())).clone()
+        peers
+            .entry(addr.to_owned())
+            .or_insert_with(|| Peer::start(addr, self.introduction.clone()))
+            .clone()
     }
 
     fn express(&self, addr: &str) -> Peer {
         let _runtime = self.handoff.enter();
         let mut peers = self.express.lock();
-        peers.entry(addr.to_owned()).or_insert_with(|| Peer::start(addr, self.introduction.clone())).clone()
+        peers
+            .entry(addr.to_owned())
+            .or_insert_with(|| Peer::start(addr, self.introduction.clone()))
+            .clone()
     }
 }
 
@@ -192,9 +219,12 @@ pub(crate) fn resume(shared: &Arc<Shared>) {
         let state = cell.read().state.clone();
         match state {
             SlotState::Doubt { out, .. } => source::ask_target(shared, slot, out),
-            SlotState::Granted { out, attempt, .. } => source::repeat_grant(shared, slot, out, attempt),
-            SlotState::Importing { from, .. } => target::take_up(shared, slot, &from, None),
-            SlotState::Ready { from, attempt, .. } => target::take_up(shared, slot, &from, Some(attempt)),
+            SlotState::Granted { out, attempt, .. } => {
+                source::repeat_grant(shared, slot, out, attempt)
+            }
+            SlotState::Importing { from, .. } | SlotState::Ready { from, .. } => {
+                target::take_up(shared, slot, &from)
+            }
             _ => {}
         }
     }
@@ -203,12 +233,4 @@ pub(crate) fn resume(shared: &Arc<Shared>) {
 /// The name of a slot's place in an error.
 fn of_slot(slot: Slot, text: impl std::fmt::Display) -> String {
     format!("slot {slot}: {text}")
-}
-
-/// What a slot record says of a copy that comes in.
-#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub(crate) struct Staging {
-    pub(crate) incarnation: u32,
-    pub(crate) counts: Vec<(u8, u64, u64)>,
-    pub(crate) clock_ahead_ms: u64,
 }

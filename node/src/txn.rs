@@ -22,7 +22,8 @@ use crate::engine::{Batch, Family, Snapshot, Value};
 use crate::error::{CommandError, line};
 use crate::session::Watch;
 use crate::shared::Shared;
-use crate::slots::{Counts, SlotInner};
+use crate::slots::cache::Known;
+use crate::slots::{Cell, Counts, SlotInner};
 use crate::transfer::records::{Payload, Record};
 use cluster::Slot;
 use overlay::{Overlay, Seen};
@@ -71,6 +72,8 @@ impl Guard<'_> {
 #[derive(Debug)]
 struct Part<'a> {
     slot: Slot,
+    cell: &'a Cell,
+    incarnation: u32,
     prefix: Prefix,
     now_ms: u64,
     guard: Guard<'a>,
@@ -98,6 +101,15 @@ pub struct Txn<'a> {
     expired: Vec<(Slot, u8, Vec<u8>)>,
     hits: u32,
     misses: u32,
+    is_ended: bool,
+}
+
+impl Drop for Txn<'_> {
+    fn drop(&mut self) {
+        if !self.is_ended && !self.scratch.batch.is_empty() {
+            self.forget_caches();
+        }
+    }
 }
 
 impl<'a> Txn<'a> {
@@ -114,6 +126,8 @@ impl<'a> Txn<'a> {
             let inner = guard.inner()?;
             Some(Part {
                 slot,
+                cell: shared.slot(slot),
+                incarnation: inner.incarnation,
                 prefix: inner.prefix(slot),
                 now_ms: inner.now_ms(),
                 keys_when_released: Counts::default(),
@@ -125,7 +139,19 @@ impl<'a> Txn<'a> {
         });
         let parts = parts.collect();
         let overlay = (reads == Reads::Own).then(Overlay::default);
-        Self { shared, scratch, parts, overlay, snapshot: None, db, changes: 0, expired: Vec::new(), hits: 0, misses: 0 }
+        Self {
+            shared,
+            scratch,
+            parts,
+            overlay,
+            snapshot: None,
+            db,
+            changes: 0,
+            expired: Vec::new(),
+            hits: 0,
+            misses: 0,
+            is_ended: false,
+        }
     }
 
     /// Lets the slots go and reads them as they are now from here on. For long reads: they hold up nobody.
@@ -176,15 +202,22 @@ impl<'a> Txn<'a> {
 
     /// Whether a watched key is as it was.
     pub(crate) fn is_unchanged(&self, watch: &Watch) -> bool {
-        let Ok(at) = self.parts.binary_search_by_key(&watch.slot, |part| part.slot) else { return false };
+        let Ok(at) = self.parts.binary_search_by_key(&watch.slot, |part| part.slot) else {
+            return false;
+        };
         let Some(inner) = self.parts[at].guard.inner() else { return false };
         inner.watched.unchanged(watch.db, &watch.key, watch.version)
-            && (watch.was_expired || !is_expired(self.shared, watch.slot, inner, watch.db, &watch.key))
+            && (watch.was_expired
+                || !is_expired(self.shared, watch.slot, inner, watch.db, &watch.key))
     }
 
     /// Writes everything. Nothing is written if it fails.
     pub fn commit(mut self) -> Result<(), CommandError> {
         let result = self.commit_inner();
+        if result.is_err() {
+            self.forget_caches();
+        }
+        self.is_ended = true;
         self.scratch.batch.clear();
         result
     }
@@ -194,9 +227,17 @@ impl<'a> Txn<'a> {
             let Guard::Exclusive(inner) = &part.guard else { continue };
             for &(db, keys, expires) in &part.counts {
                 let Some(now) = inner.counts.get(usize::from(db)) else { continue };
-                let counts =
-                    Counts { keys: now.keys.saturating_add_signed(keys), expires: now.expires.saturating_add_signed(expires) };
-                crate::slots::put_counts(&self.shared.engine, &mut self.scratch.batch, part.prefix, db, counts)?;
+                let counts = Counts {
+                    keys: now.keys.saturating_add_signed(keys),
+                    expires: now.expires.saturating_add_signed(expires),
+                };
+                crate::slots::put_counts(
+                    &self.shared.engine,
+                    &mut self.scratch.batch,
+                    part.prefix,
+                    db,
+                    counts,
+                )?;
             }
         }
         if self.scratch.batch.is_empty() {
@@ -213,6 +254,13 @@ impl<'a> Txn<'a> {
         Ok(())
     }
 
+    /// What the caches were told of changes is not so.
+    fn forget_caches(&self) {
+        for part in &self.parts {
+            part.cell.cache().clear(self.shared.slots.budget());
+        }
+    }
+
     /// Which part a key belongs to.
     fn part(&self, key: &[u8]) -> Result<usize, CommandError> {
         if let [_] = self.parts.as_slice() {
@@ -220,11 +268,13 @@ impl<'a> Txn<'a> {
         }
         let slot = self.shared.slot_count().of(key);
         let found = self.parts.binary_search_by_key(&slot, |part| part.slot);
-        found.map_err(|_| "ERR internal error: a key of a slot that was not entered; please report it".into())
+        found.map_err(|_| {
+            "ERR internal error: a key of a slot that was not entered; please report it".into()
+        })
     }
 
     /// Reads the record whose key is in `scratch.key`, into `scratch.value` unless it is in the overlay.
-    fn get_named(&mut self, family: Family) -> Result<Option<&[u8]>, CommandError> {
+    fn get_named(&mut self, part: usize, family: Family) -> Result<Option<&[u8]>, CommandError> {
         if let Some(overlay) = &self.overlay {
             match overlay.get(family, &self.scratch.key) {
                 Seen::Put(value) => return Ok(Some(value)),
@@ -233,14 +283,44 @@ impl<'a> Txn<'a> {
             }
         }
         let Scratch { key, value, .. } = &mut *self.scratch;
-        match &self.snapshot {
-            Some(snapshot) => Ok(snapshot.get(family, key, value)?),
-            None => Ok(self.shared.engine.get(family, key, value)?),
+        if let Some(snapshot) = &self.snapshot {
+            return Ok(snapshot.get(family, key, value)?);
         }
+        let (part, budget) = (&self.parts[part], self.shared.slots.budget());
+        let short = &key[Prefix::LEN..];
+        match part.cell.cache().of(part.incarnation, budget).get(family, short) {
+            Known::Value(known) => {
+                value.set(known);
+                return Ok(Some(value.bytes()));
+            }
+            Known::Nothing => return Ok(None),
+            Known::Unknown => {}
+        }
+        let found = self.shared.engine.get(family, key, value)?;
+        part.cell.cache().put(family, short, found, budget);
+        Ok(found)
     }
 
-    fn put(&mut self, part: usize, family: Family, key: &[u8], value: &[u8]) -> Result<(), CommandError> {
+    /// A change of a record is known from here on; [`Drop`] takes it back if it is not committed.
+    fn remember(&mut self, part: usize, family: Family, key: &[u8], value: Option<&[u8]>) {
+        let (part, budget) = (&self.parts[part], self.shared.slots.budget());
+        part.cell.cache().of(part.incarnation, budget).put(
+            family,
+            &key[Prefix::LEN..],
+            value,
+            budget,
+        );
+    }
+
+    fn put(
+        &mut self,
+        part: usize,
+        family: Family,
+        key: &[u8],
+        value: &[u8],
+    ) -> Result<(), CommandError> {
         self.changes += 1;
+        self.remember(part, family, key, Some(value));
         self.shared.engine.put(&mut self.scratch.batch, family, key, value)?;
         if let Some(overlay) = &mut self.overlay {
             overlay.put(family, key, value);
@@ -253,6 +333,7 @@ impl<'a> Txn<'a> {
 
     fn delete(&mut self, part: usize, family: Family, key: &[u8]) -> Result<(), CommandError> {
         self.changes += 1;
+        self.remember(part, family, key, None);
         self.shared.engine.delete(&mut self.scratch.batch, family, key)?;
         if let Some(overlay) = &mut self.overlay {
             overlay.delete(family, key);
@@ -263,14 +344,25 @@ impl<'a> Txn<'a> {
         Ok(())
     }
 
-    fn delete_range(&mut self, part: usize, family: Family, begin: &[u8], end: &[u8]) -> Result<(), CommandError> {
+    fn delete_range(
+        &mut self,
+        part: usize,
+        family: Family,
+        begin: &[u8],
+        end: &[u8],
+    ) -> Result<(), CommandError> {
         self.changes += 1;
+        self.parts[part].cell.cache().clear(self.shared.slots.budget());
         self.shared.engine.delete_range(&mut self.scratch.batch, family, begin, end)?;
         if let Some(overlay) = &mut self.overlay {
             overlay.delete_range(family, begin, end);
         }
         if let Some(captured) = &mut self.parts[part].captured {
-            captured.push(Record::DeleteRange { family, begin: &begin[Prefix::LEN..], end: &end[Prefix::LEN..] });
+            captured.push(Record::DeleteRange {
+                family,
+                begin: &begin[Prefix::LEN..],
+                end: &end[Prefix::LEN..],
+            });
         }
         Ok(())
     }
@@ -296,7 +388,7 @@ impl<'a> Txn<'a> {
     /// Reads a meta record; a key that has expired is not there, and a writer deletes it on the way.
     fn meta_of(&mut self, part: usize, key: &[u8]) -> Result<Option<Meta>, CommandError> {
         meta_key(&mut self.scratch.key, self.parts[part].prefix, self.db, key);
-        let meta = self.get_named(Family::Meta)?.map(Meta::decode).transpose()?;
+        let meta = self.get_named(part, Family::Meta)?.map(Meta::decode).transpose()?;
         let meta = match meta {
             Some(meta) if !meta.expired(self.parts[part].now_ms) => {
                 self.hits += 1;
@@ -307,7 +399,9 @@ impl<'a> Txn<'a> {
         self.misses += 1;
         let Some(meta) = meta else { return Ok(None) };
         match self.parts[part].guard {
-            Guard::Shared(_) | Guard::Released => self.expired.push((self.parts[part].slot, self.db, key.to_vec())),
+            Guard::Shared(_) | Guard::Released => {
+                self.expired.push((self.parts[part].slot, self.db, key.to_vec()))
+            }
             Guard::Exclusive(_) => {
                 let changes = self.changes;
                 // A later read of this command must not find it a second time.
@@ -345,15 +439,23 @@ impl<'a> Txn<'a> {
     /// The string whose meta record [`Self::meta_of`] has just read: its key is in `scratch.key`, its record in the overlay or else still in
     /// `scratch.value`.
     fn string_just_read(&self) -> &[u8] {
-        let record = match self.overlay.as_ref().map(|overlay| overlay.get(Family::Meta, &self.scratch.key)) {
-            Some(Seen::Put(record)) => record,
-            _ => self.scratch.value.bytes(),
-        };
+        let record =
+            match self.overlay.as_ref().map(|overlay| overlay.get(Family::Meta, &self.scratch.key))
+            {
+                Some(Seen::Put(record)) => record,
+                _ => self.scratch.value.bytes(),
+            };
         record.get(STRING_HEADER..).unwrap_or_default()
     }
 
     /// Makes the key this string, whatever it was. `old` is what [`Self::meta`] said of it just before. `expire_ms` 0: it never expires.
-    pub fn set_string(&mut self, key: &[u8], old: Option<&Meta>, value: &[u8], expire_ms: u64) -> Result<(), CommandError> {
+    pub fn set_string(
+        &mut self,
+        key: &[u8],
+        old: Option<&Meta>,
+        value: &[u8],
+        expire_ms: u64,
+    ) -> Result<(), CommandError> {
         let part = self.part(key)?;
         self.touch(part, key);
         if let Some(old) = old.filter(|old| old.kind != Kind::String) {
@@ -372,7 +474,12 @@ impl<'a> Txn<'a> {
     }
 
     /// Changes when the key expires; 0: never. `meta` is what [`Self::meta`] said of it.
-    pub fn set_expiry(&mut self, key: &[u8], meta: &Meta, expire_ms: u64) -> Result<(), CommandError> {
+    pub fn set_expiry(
+        &mut self,
+        key: &[u8],
+        meta: &Meta,
+        expire_ms: u64,
+    ) -> Result<(), CommandError> {
         let part = self.part(key)?;
         self.touch(part, key);
         let mut record = std::mem::take(&mut self.scratch.encoded);
@@ -441,10 +548,21 @@ impl<'a> Txn<'a> {
 }
 
 /// Whether the key is on disk and has expired. Called with the slot's lock held.
-pub(crate) fn is_expired(shared: &Shared, slot: Slot, inner: &SlotInner, db: u8, key: &[u8]) -> bool {
+pub(crate) fn is_expired(
+    shared: &Shared,
+    slot: Slot,
+    inner: &SlotInner,
+    db: u8,
+    key: &[u8],
+) -> bool {
     let (mut name, mut value) = (Vec::new(), Value::default());
     meta_key(&mut name, inner.prefix(slot), db, key);
-    let meta = shared.engine.get(Family::Meta, &name, &mut value).ok().flatten().and_then(|v| Meta::decode(v).ok());
+    let meta = shared
+        .engine
+        .get(Family::Meta, &name, &mut value)
+        .ok()
+        .flatten()
+        .and_then(|v| Meta::decode(v).ok());
     meta.is_some_and(|meta| meta.expired(inner.now_ms()))
 }
 

@@ -26,10 +26,16 @@ pub struct Versions {
 impl Versions {
     /// Reads the mark and puts it ahead.
     pub fn load(engine: Arc<Engine>) -> Result<Self, EngineError> {
-        let mark = engine.record(KEY)?.and_then(|v| v.try_into().ok()).map_or(0, u64::from_be_bytes);
+        let mark =
+            engine.record(KEY)?.and_then(|v| v.try_into().ok()).map_or(0, u64::from_be_bytes);
         let clock = (crate::slots::now_ms() * 1000) << 12;
         let next = clock.max(mark).max(1);
-        let versions = Self { engine, next: AtomicU64::new(next), mark: Mutex::new(0), reached: AtomicU64::new(0) };
+        let versions = Self {
+            engine,
+            next: AtomicU64::new(next),
+            mark: Mutex::new(0),
+            reached: AtomicU64::new(0),
+        };
         let mut batch = Batch::default();
         versions.put_mark(&mut batch, next)?;
         versions.engine.write(&batch)?;

@@ -56,7 +56,10 @@ const EVERY_SECOND: Duration = Duration::from_secs(1);
 
 impl Wal {
     /// Starts the thread that syncs.
-    pub fn start(engine: Arc<Engine>, mode: WalSync) -> std::io::Result<(Arc<Self>, JoinHandle<()>)> {
+    pub fn start(
+        engine: Arc<Engine>,
+        mode: WalSync,
+    ) -> std::io::Result<(Arc<Self>, JoinHandle<()>)> {
         let wal = Arc::new(Self {
             engine,
             mode,
@@ -90,7 +93,11 @@ impl Wal {
     /// Safe to drop: nothing is undone by it.
     pub async fn settle(&self) -> Result<(), EngineError> {
         if self.mode == WalSync::Always {
-            return if self.synced.borrow().writes < self.written.load(Acquire) { self.sync().await } else { Ok(()) };
+            return if self.synced.borrow().writes < self.written.load(Acquire) {
+                self.sync().await
+            } else {
+                Ok(())
+            };
         }
         if self.unflushed() {
             // Other sessions of this worker that are ready run first: one flush serves them all.

@@ -26,7 +26,8 @@ pub(crate) fn start(
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(failed("cannot start a worker"))?;
     let thread = std::thread::Builder::new().name(format!("node-worker-{index}"));
-    let worker = Worker { stats: shared.stats.worker(index), shared, stop, sessions: TaskTracker::new() };
+    let worker =
+        Worker { stats: shared.stats.worker(index), shared, stop, sessions: TaskTracker::new() };
     let run = move || {
         if let Err(error) = runtime.block_on(worker.run(socket)) {
             tracing::error!(%error, index, "a worker cannot accept connections");
@@ -64,7 +65,10 @@ impl Worker {
         self.sessions.close();
         let grace = self.shared.config.stop_grace;
         if timeout(grace, self.sessions.wait()).await.is_err() {
-            tracing::warn!(sessions = self.sessions.len(), "sessions are dropped: the grace is over");
+            tracing::warn!(
+                sessions = self.sessions.len(),
+                "sessions are dropped: the grace is over"
+            );
         }
         Ok(())
     }

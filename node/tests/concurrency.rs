@@ -45,7 +45,11 @@ fn every_element_that_is_popped_was_pushed_once() {
             scope.spawn(move || {
                 let mut client = server.client();
                 for round in 0..ROUNDS {
-                    client.call_bytes(&[b"RPUSH", b"q", (worker * ROUNDS + round).to_string().as_bytes()]);
+                    client.call_bytes(&[
+                        b"RPUSH",
+                        b"q",
+                        (worker * ROUNDS + round).to_string().as_bytes(),
+                    ]);
                 }
             });
         }
@@ -112,7 +116,7 @@ fn a_command_over_many_records_holds_up_nobody_else() {
     for chunk in members.chunks(1_000) {
         for key in ["{t}a", "{t}b"] {
             let mut words: Vec<&[u8]> = vec![b"SADD", key.as_bytes()];
-            words.extend(chunk.iter().map(|m| m.as_bytes()));
+            words.extend(chunk.iter().map(std::string::String::as_bytes));
             client.call_bytes(&words);
         }
     }
@@ -123,12 +127,11 @@ fn a_command_over_many_records_holds_up_nobody_else() {
     let mut answered = 0;
     client.stream_timeout(std::time::Duration::from_millis(1));
     let reply = loop {
-        match client.poll_reply() {
-            Some(reply) => break reply,
-            None => {
-                assert_eq!(other.say("SET elsewhere x"), "OK");
-                answered += 1;
-            }
+        if let Some(reply) = client.poll_reply() {
+            break reply;
+        } else {
+            assert_eq!(other.say("SET elsewhere x"), "OK");
+            answered += 1;
         }
     };
     assert_eq!(reply, Value::Int(60_000));

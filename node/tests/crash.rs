@@ -22,7 +22,10 @@ fn nothing_acknowledged_is_lost_when_the_process_is_killed() {
                         let key = format!("k{writer}:{}", round % 100);
                         client.try_ask(&[b"SET", key.as_bytes(), round.to_string().as_bytes()]);
                         client.try_ask(&[b"INCR", format!("n{writer}").as_bytes()]);
-                        let (Some(_), Some(count)) = (client.try_reply(), client.try_reply()) else { return };
+                        let (Some(_), Some(count)) = (client.try_reply(), client.try_reply())
+                        else {
+                            return;
+                        };
                         let mut acknowledged = acknowledged.lock().unwrap();
                         acknowledged.insert(key, round as i64);
                         acknowledged.insert(format!("n{writer}"), count.as_int().unwrap());

@@ -54,11 +54,19 @@ fn compare(version: &str, salt: u64) {
         for command in &batch {
             let (our, their) = (ours.reply(), theirs.reply());
             if !allowed::same(command, &our, &their) {
-                differences.push(format!("{command}\n  ours:  {}\n  Redis: {}", show(&our), show(&their)));
+                differences.push(format!(
+                    "{command}\n  ours:  {}\n  Redis: {}",
+                    show(&our),
+                    show(&their)
+                ));
             }
             done += 1;
         }
-        assert!(differences.len() < DIFFERENCES_MAX, "after {done} commands:\n{}", differences.join("\n"));
+        assert!(
+            differences.len() < DIFFERENCES_MAX,
+            "after {done} commands:\n{}",
+            differences.join("\n")
+        );
         if !differences.is_empty() {
             // What follows from a difference is no news.
             [&mut ours, &mut theirs].map(|client| client.call("FLUSHALL"));
@@ -96,8 +104,13 @@ fn compare_everything(ours: &mut Client, theirs: &mut Client) {
         let key = key.as_bytes();
         let kind = ours.call_bytes(&[b"TYPE", key]);
         assert_eq!(kind, theirs.call_bytes(&[b"TYPE", key]));
-        let expiry = [ours.call_bytes(&[b"PEXPIRETIME", key]), theirs.call_bytes(&[b"PEXPIRETIME", key])];
-        assert!(allowed::near(&expiry[0], &expiry[1], 2_000), "expiry of {}: {expiry:?}", String::from_utf8_lossy(key));
+        let expiry =
+            [ours.call_bytes(&[b"PEXPIRETIME", key]), theirs.call_bytes(&[b"PEXPIRETIME", key])];
+        assert!(
+            allowed::near(&expiry[0], &expiry[1], 2_000),
+            "expiry of {}: {expiry:?}",
+            String::from_utf8_lossy(key)
+        );
         let words: &[&[u8]] = match kind.as_str().unwrap() {
             "string" => &[b"GET", key],
             "hash" => &[b"HGETALL", key],
@@ -110,10 +123,16 @@ fn compare_everything(ours: &mut Client, theirs: &mut Client) {
         let ordered = !matches!(words[0], b"HGETALL" | b"SMEMBERS");
         let same = if ordered {
             allowed::positive_zeros(&our) == allowed::positive_zeros(&their)
-        } else { 
+        } else {
             allowed::same_unordered(&our, &their, words[0] == b"HGETALL")
         };
-        assert!(same, "{}\n  ours:  {}\n  Redis: {}", String::from_utf8_lossy(key), show(&our), show(&their));
+        assert!(
+            same,
+            "{}\n  ours:  {}\n  Redis: {}",
+            String::from_utf8_lossy(key),
+            show(&our),
+            show(&their)
+        );
         let length: &[u8] = match words[0] {
             b"HGETALL" => b"HLEN",
             b"LRANGE" => b"LLEN",
@@ -121,13 +140,19 @@ fn compare_everything(ours: &mut Client, theirs: &mut Client) {
             b"ZRANGE" => b"ZCARD",
             _ => b"STRLEN",
         };
-        assert_eq!(ours.call_bytes(&[length, key]), theirs.call_bytes(&[length, key]), "{}", String::from_utf8_lossy(length));
+        assert_eq!(
+            ours.call_bytes(&[length, key]),
+            theirs.call_bytes(&[length, key]),
+            "{}",
+            String::from_utf8_lossy(length)
+        );
     }
 }
 
 fn sorted(keys: Value) -> Vec<String> {
     let items = keys.as_items().unwrap().iter();
-    let mut keys: Vec<String> = items.map(|key| String::from_utf8_lossy(key.as_bytes().unwrap()).into_owned()).collect();
+    let mut keys: Vec<String> =
+        items.map(|key| String::from_utf8_lossy(key.as_bytes().unwrap()).into_owned()).collect();
     keys.sort();
     keys
 }

@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 fn answer(server: &Server, bytes: &[u8]) -> (String, bool) {
     let mut client = server.client();
     client.send(bytes);
-    let reply = client.try_reply().map_or_else(String::new, |value| crate::harness::client::show(&value));
+    let reply =
+        client.try_reply().map_or_else(String::new, |value| crate::harness::client::show(&value));
     (reply, client.try_reply().is_none())
 }
 
@@ -23,7 +24,12 @@ fn garbage_is_answered_in_redis_words_and_the_connection_closed() {
         (b"*1\r\n:1\r\n", "-ERR Protocol error: expected '$', got ':'"),
         (b"set \"a\r\n", "-ERR Protocol error: unbalanced quotes in request"),
     ] {
-        assert_eq!(answer(&server, bytes), (error.to_owned(), true), "{}", String::from_utf8_lossy(bytes));
+        assert_eq!(
+            answer(&server, bytes),
+            (error.to_owned(), true),
+            "{}",
+            String::from_utf8_lossy(bytes)
+        );
     }
     assert_eq!(server.client().say("PING"), "PONG");
 }
@@ -53,7 +59,7 @@ fn values_of_any_size_and_bytes_come_back_as_they_were() {
     let server = Server::start();
     let mut client = server.client();
     for size in [0, 1, 100, 1023, 1024, 1025, 70_000, 3 << 20] {
-        let value: Vec<u8> = (0..size).map(|n: usize| (n * 31 >> 3) as u8).collect();
+        let value: Vec<u8> = (0..size).map(|n: usize| ((n * 31) >> 3) as u8).collect();
         client.ask(&[b"SET", &value[..size.min(300)], &value]);
         client.ask(&[b"GET", &value[..size.min(300)]]);
         assert_eq!(client.reply().as_str(), Some("OK"));
@@ -67,7 +73,10 @@ fn too_many_clients_are_refused_and_room_is_given_back() {
     let mut clients: Vec<Client> = (0..3).map(|_| server.client()).collect();
     clients.iter_mut().for_each(|client| assert_eq!(client.say("PING"), "PONG"));
     let mut refused = server.client();
-    assert_eq!(crate::harness::client::show(&refused.reply()), "-ERR max number of clients reached");
+    assert_eq!(
+        crate::harness::client::show(&refused.reply()),
+        "-ERR max number of clients reached"
+    );
     assert!(refused.try_reply().is_none());
     clients.pop();
     eventually("a place is free", || {
@@ -104,7 +113,9 @@ fn a_client_that_does_not_read_is_not_read_from_and_then_gets_everything() {
     std::thread::scope(|scope| {
         let mut writer = client.twin();
         scope.spawn(move || writer.send(&pipeline));
-        eventually("the client's requests wait", || server.shared.stats.sum(|w| &w.output_waits) > 0);
+        eventually("the client's requests wait", || {
+            server.shared.stats.sum(|w| &w.output_waits) > 0
+        });
         assert_eq!(server.client().say("PING"), "PONG", "others are served");
         for _ in 0..GETS {
             assert!(client.reply().as_bytes() == Some(&value[..]));

@@ -13,7 +13,11 @@ fn link(server: &Server) -> Client {
 fn a_party_with_another_number_of_slots_or_cluster_is_refused() {
     let server = Server::start();
     let mut client = server.client();
-    assert!(client.say("SLIPWAY LINK proxy p - 16").contains("slot count differs: this node has 1024, you have 16"));
+    assert!(
+        client
+            .say("SLIPWAY LINK proxy p - 16")
+            .contains("slot count differs: this node has 1024, you have 16")
+    );
     assert_eq!(client.say("SLIPWAY CLAIM mine g1"), "OK");
     assert_eq!(client.say("SLIPWAY CLAIM mine g1"), "OK");
     assert!(client.say("SLIPWAY CLAIM yours g1").contains("belongs to cluster mine"));
@@ -47,7 +51,8 @@ fn a_transaction_in_one_word_is_executed_whole_or_bounced_whole() {
     let server = Server::start();
     let mut link = link(&server);
     assert_eq!(link.say("SLIPWAY EXEC 3 0 3 SET a 1 2 INCR a 3 LPUSH l x"), "[OK :2 :1]");
-    let version = |link: &mut Client| link.say("SLIPWAY WATCH a").trim_matches(['[', ']']).to_owned();
+    let version =
+        |link: &mut Client| link.say("SLIPWAY WATCH a").trim_matches(['[', ']']).to_owned();
     let before = version(&mut link);
     assert_eq!(link.say(&format!("SLIPWAY EXEC 1 1 a {before} 2 GET a")), "[2]");
     server.client().say("SET a changed");
@@ -57,7 +62,10 @@ fn a_transaction_in_one_word_is_executed_whole_or_bounced_whole() {
     assert!(link.say("SLIPWAY EXEC 1 0 2 NOSUCH a").starts_with("-ERR unknown command"));
     assert!(link.say("SLIPWAY EXEC 5 0 2 GET a").starts_with("-ERR"));
     assert_eq!(link.say("SLIPWAY ASSIGN 1 other:7000 490"), ":1");
-    assert_eq!(link.say("SLIPWAY EXEC 2 0 3 SET key1 v 3 SET key2 v"), "-XMOVED 490 1 other:7000 -");
+    assert_eq!(
+        link.say("SLIPWAY EXEC 2 0 3 SET key1 v 3 SET key2 v"),
+        "-XMOVED 490 1 other:7000 -"
+    );
     assert_eq!(server.client().say("EXISTS key1"), ":0");
 }
 
@@ -73,7 +81,8 @@ fn a_range_of_slots_is_scanned_in_order_and_stops_before_a_slot_of_another_node(
     while next != "-1" {
         let reply = link.call(&format!("SLIPWAY SCAN {next} 1023 {cursor} 100"));
         let items = reply.as_items().unwrap();
-        (next, cursor) = (items[0].as_str().unwrap().to_owned(), items[1].as_str().unwrap().to_owned());
+        (next, cursor) =
+            (items[0].as_str().unwrap().to_owned(), items[1].as_str().unwrap().to_owned());
         found += items[2].as_items().unwrap().len();
     }
     assert_eq!(found, 2_000);

@@ -5,11 +5,20 @@ use protocol::frame::Value;
 use std::collections::BTreeSet;
 
 /// Pages until the cursor is 0; `between` runs between them.
-fn scan(client: &mut Client, before: &str, after: &str, mut between: impl FnMut(&mut Client)) -> (Vec<String>, usize) {
+fn scan(
+    client: &mut Client,
+    before: &str,
+    after: &str,
+    mut between: impl FnMut(&mut Client),
+) -> (Vec<String>, usize) {
     let (mut cursor, mut found, mut pages) = ("0".to_owned(), Vec::new(), 0);
     loop {
-        let Value::Array(page) = client.call(format!("{before} {cursor} {after}").trim()) else { panic!("no page") };
-        found.extend(page[1].as_items().unwrap().iter().map(|item| item.as_str().unwrap().to_owned()));
+        let Value::Array(page) = client.call(format!("{before} {cursor} {after}").trim()) else {
+            panic!("no page")
+        };
+        found.extend(
+            page[1].as_items().unwrap().iter().map(|item| item.as_str().unwrap().to_owned()),
+        );
         cursor = page[0].as_str().unwrap().to_owned();
         pages += 1;
         if cursor == "0" {
@@ -90,7 +99,11 @@ fn elements_of_large_collections_come_in_pages() {
         let (found, pages) = scan(&mut client, command, "COUNT 50", |_| {});
         assert_eq!(found.len(), 1_000 * per_element, "{command}");
         assert!(pages >= 20, "{command}");
-        assert_eq!(scan(&mut client, command, "MATCH ?99", |_| {}).0.len(), per_element, "{command}");
+        assert_eq!(
+            scan(&mut client, command, "MATCH ?99", |_| {}).0.len(),
+            per_element,
+            "{command}"
+        );
     }
 }
 

@@ -9,7 +9,22 @@ fn commands_of_a_transaction_see_each_other_and_nobody_sees_half_of_it() {
     let server = Server::start();
     let (mut client, mut other) = (server.client(), server.client());
     assert_eq!(client.say("MULTI"), "OK");
-    for line in ["SET a 1", "INCR a", "RPUSH l x y z", "LPOP l", "LRANGE l 0 -1", "SADD s m", "SMEMBERS s", "ZADD z 2 b 1 a", "ZRANGE z 0 -1", "HSET h f v", "DEL h", "HGETALL h", "KEYS a", "DBSIZE"] {
+    for line in [
+        "SET a 1",
+        "INCR a",
+        "RPUSH l x y z",
+        "LPOP l",
+        "LRANGE l 0 -1",
+        "SADD s m",
+        "SMEMBERS s",
+        "ZADD z 2 b 1 a",
+        "ZRANGE z 0 -1",
+        "HSET h f v",
+        "DEL h",
+        "HGETALL h",
+        "KEYS a",
+        "DBSIZE",
+    ] {
         assert_eq!(client.say(line), "QUEUED", "{line}");
     }
     assert_eq!(other.say("EXISTS a l s z"), ":0");
@@ -46,10 +61,33 @@ fn a_watched_key_that_changes_in_any_way_spoils_the_transaction() {
         client.say("EXEC")
     };
     assert_eq!(attempt(&mut client, &mut || {}), "[OK]");
-    for change in ["SET k 1", "SET k 1", "APPEND k x", "EXPIRE k 100", "PERSIST k", "DEL k", "HSET k f v", "HSET k f w", "HDEL k f", "RPUSH k a", "RENAME k w", "RENAME w k", "FLUSHALL"] {
+    for change in [
+        "SET k 1",
+        "SET k 1",
+        "APPEND k x",
+        "EXPIRE k 100",
+        "PERSIST k",
+        "DEL k",
+        "HSET k f v",
+        "HSET k f w",
+        "HDEL k f",
+        "RPUSH k a",
+        "RENAME k w",
+        "RENAME w k",
+        "FLUSHALL",
+    ] {
         assert_eq!(attempt(&mut client, &mut || drop(other.say(change))), "nil", "{change}");
     }
-    for harmless in ["SET elsewhere 1", "GET k", "DEL k", "EXPIRE k 5", "SELECT 1", "SET k in-another-database", "SELECT 0", "FLUSHALL"] {
+    for harmless in [
+        "SET elsewhere 1",
+        "GET k",
+        "DEL k",
+        "EXPIRE k 5",
+        "SELECT 1",
+        "SET k in-another-database",
+        "SELECT 0",
+        "FLUSHALL",
+    ] {
         assert_eq!(attempt(&mut client, &mut || drop(other.say(harmless))), "[OK]", "{harmless}");
     }
     assert_eq!(client.say("UNWATCH"), "OK");
@@ -73,8 +111,15 @@ fn a_watched_key_that_expires_spoils_the_transaction() {
 fn what_is_not_watched_any_more_is_forgotten() {
     let server = Server::start();
     let mut client = server.client();
-    let watched = |server: &Server| server.shared.slots.iter().any(|(_, cell)| !cell.read().watched.is_empty());
-    for lines in [&["WATCH a b c", "UNWATCH"][..], &["WATCH a", "MULTI", "EXEC"], &["WATCH a", "MULTI", "DISCARD"], &["WATCH a", "RESET"]] {
+    let watched = |server: &Server| {
+        server.shared.slots.iter().any(|(_, cell)| !cell.read().watched.is_empty())
+    };
+    for lines in [
+        &["WATCH a b c", "UNWATCH"][..],
+        &["WATCH a", "MULTI", "EXEC"],
+        &["WATCH a", "MULTI", "DISCARD"],
+        &["WATCH a", "RESET"],
+    ] {
         client.say(lines[0]);
         assert!(watched(&server));
         lines[1..].iter().for_each(|line| drop(client.say(line)));

@@ -14,10 +14,13 @@ use tokio_util::sync::CancellationToken;
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> anyhow::Result<()> {
     let args: Vec<String> = std::env::args().skip(1).collect();
-    let [listen, workers, nodes @ ..] = args.as_slice() else { bail!("usage: static LISTEN WORKERS NODE…") };
+    let [listen, workers, nodes @ ..] = args.as_slice() else {
+        bail!("usage: static LISTEN WORKERS NODE…")
+    };
     let workers: usize = workers.parse().context("WORKERS is a number")?;
     let (_tables, source) = TableSource::new(table(nodes));
-    let listeners = (0..workers).map(|_| listener(listen.parse()?)).collect::<anyhow::Result<Vec<_>>>()?;
+    let listeners =
+        (0..workers).map(|_| listener(listen.parse()?)).collect::<anyhow::Result<Vec<_>>>()?;
     let config = Config { nodes: Nodes::Foreign, workers, ..Config::default() };
     let stop = CancellationToken::new();
     let on_signal = stop.clone();
@@ -30,7 +33,11 @@ async fn main() -> anyhow::Result<()> {
 }
 
 fn table(nodes: &[String]) -> Table {
-    let groups = nodes.iter().zip(1..).map(|(addr, id)| Group { id: GroupId(id), addr: addr.clone() }).collect();
+    let groups = nodes
+        .iter()
+        .zip(1..)
+        .map(|(addr, id)| Group { id: GroupId(id), addr: addr.clone() })
+        .collect();
     let count = usize::from(SlotCount::DEFAULT.get());
     let slots = (0..count).map(|slot| {
         let group = GroupId((slot * nodes.len() / count) as u32 + 1);

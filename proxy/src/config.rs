@@ -194,7 +194,10 @@ impl Config {
                 (1..=1 << 20).contains(&limits.session_in_flight_max),
                 "limits.session_in_flight_max must be 1 to 1048576",
             ),
-            (limits.session_reply_bytes_max > 0, "limits.session_reply_bytes_max must be at least 1"),
+            (
+                limits.session_reply_bytes_max > 0,
+                "limits.session_reply_bytes_max must be at least 1",
+            ),
             (
                 limits.process_unanswered_bytes_max >= SESSION_BYTES_LEAST,
                 "limits.process_unanswered_bytes_max must be at least 33554432 (32 MiB)",
@@ -202,8 +205,14 @@ impl Config {
             (self.hold.requests_per_slot_max > 0, "hold.requests_per_slot_max must be at least 1"),
             (self.hold.drain_in_flight_max > 0, "hold.drain_in_flight_max must be at least 1"),
             (self.hold.soft <= self.hold.timeout, "hold.soft must not be longer than hold.timeout"),
-            (!self.upstream.connect_timeout.is_zero(), "upstream.connect_timeout must be longer than zero"),
-            (!self.upstream.reply_timeout.is_zero(), "upstream.reply_timeout must be longer than zero"),
+            (
+                !self.upstream.connect_timeout.is_zero(),
+                "upstream.connect_timeout must be longer than zero",
+            ),
+            (
+                !self.upstream.reply_timeout.is_zero(),
+                "upstream.reply_timeout must be longer than zero",
+            ),
             (self.upstream.private_max > 0, "upstream.private_max must be at least 1"),
         ];
         match rules.iter().find(|(holds, _)| !holds) {
@@ -227,7 +236,10 @@ mod tests {
         let mut config = Config::default();
         config.limits.session_unanswered_bytes_max = 1 << 20;
         let said = config.check().map_err(|e| e.to_string());
-        assert_eq!(said, Err("limits.session_unanswered_bytes_max must be at least 33554432 (32 MiB)".to_owned()));
+        assert_eq!(
+            said,
+            Err("limits.session_unanswered_bytes_max must be at least 33554432 (32 MiB)".to_owned())
+        );
         assert!(Config { workers: 0, ..Config::default() }.check().is_err());
     }
 }

@@ -9,7 +9,9 @@ pub enum Error {
     #[error("{0}")]
     Config(String),
     /// The first slot table cannot be used.
-    #[error("the slot table cannot be used: {0}; check the controller's address and the number of slots")]
+    #[error(
+        "the slot table cannot be used: {0}; check the controller's address and the number of slots"
+    )]
     Table(String),
     /// The system refused a thread, a socket or a timer.
     #[error("cannot {what}: {source}; check the limits on open files and threads")]

@@ -6,7 +6,7 @@
 mod hold;
 mod timer;
 
-pub(crate) use hold::{Hold, Stage};
+pub(crate) use hold::{Hold, Stage, Stuck};
 pub(crate) use timer::run as run_timer;
 
 use crate::metrics::{HeldEnd, HoldKind, Pressure, Refused, Repeat};
@@ -99,7 +99,9 @@ impl Worker {
         }
         let mut gate = self.gate.borrow_mut();
         let requests_max = self.config.hold.requests_per_slot_max;
-        if gate.bytes < self.held_bytes_max && gate.holds.get(&slot).is_none_or(|h| h.len() < requests_max) {
+        if gate.bytes < self.held_bytes_max
+            && gate.holds.get(&slot).is_none_or(|h| h.len() < requests_max)
+        {
             return Room::Enough;
         }
         if !gate.stalled.iter().any(|s| Rc::ptr_eq(s, session)) {
@@ -129,20 +131,27 @@ impl Worker {
     /// A request was turned away on connection `by`. Its slots are to be settled when all that came with it is taken back.
     pub(crate) fn turned_away(self: &Rc<Self>, by: Key, mut kept: Kept, bounce: Bounce) {
         kept.request.hops += 1;
+        tracing::debug!(slot = %bounce.slot, node = %self.routes.addr(by.node), word = ?bounce.word, "a request was turned away");
         self.metrics.bounces[bounce.word.kind() as usize].add(1);
         self.metrics.repeats[Repeat::Bounced as usize].add(1);
         let slots = kept.request.slots.clone();
         // Held before anything is learnt: what is on its way must be back before the new route is used.
+        let mut of_named = Stuck::Already;
         for &slot in slots.as_slice() {
-            self.gate.borrow_mut().hold(self, slot, HoldKind::Bounce).stuck(by);
+            let stuck = self.gate.borrow_mut().hold(self, slot, HoldKind::Bounce).stuck(by);
+            if slot == bounce.slot {
+                of_named = stuck;
+            }
         }
+        // Of the slots that are only stuck along with another one nothing is known: they are tried when their requests are back.
+        let says_nothing = of_named == Stuck::Already && bounce.word == Word::Hold;
         match bounce.word {
             Word::Hold => {}
             Word::Moved(moved) => self.learn(by.node, bounce.slot, &moved),
             Word::Ask => self.look_up(by.node, bounce.slot),
         }
         let belief = self.routes.route(bounce.slot);
-        if let Some(hold) = self.gate.borrow_mut().holds.get_mut(&bounce.slot) {
+        if !says_nothing && let Some(hold) = self.gate.borrow_mut().holds.get_mut(&bounce.slot) {
             hold.found_closed(belief);
         }
         self.take_back(kept);
@@ -150,7 +159,8 @@ impl Worker {
 
     /// A connection to this node is lost; these requests may be sent again.
     pub(crate) fn cut_off(self: &Rc<Self>, node: NodeIndex, requests: Vec<Kept>) {
-        let slots: Vec<Slot> = requests.iter().flat_map(|k| k.request.slots.as_slice().to_vec()).collect();
+        let slots: Vec<Slot> =
+            requests.iter().flat_map(|k| k.request.slots.as_slice().to_vec()).collect();
         for kept in requests {
             for &slot in kept.request.slots.as_slice() {
                 let belief = self.routes.route(slot);
@@ -181,7 +191,9 @@ impl Worker {
 
     /// Cuts a part of a client's request into one part a slot.
     fn cut(&self, kept: &Kept) -> Vec<(Slot, Kept)> {
-        let Origin::Client { session, number, part } = &kept.request.origin else { return Vec::new() };
+        let Origin::Client { session, number, part } = &kept.request.origin else {
+            return Vec::new();
+        };
         let mut args = Args::new();
         let sliced = slice_request(&kept.frame, &self.config.limits.request, &mut args);
         let command = args.get(&kept.frame, 0).and_then(protocol::command::lookup);
@@ -193,11 +205,16 @@ impl Worker {
         }
         let parts = Whole { frame: &kept.frame, args: &args, slots: &slots }.split(Group::Alone);
         let numbers = session.cut(*number, *part, &parts);
-        parts.into_iter().zip(numbers).filter_map(|(part, number_of_part)| one_slot_of(kept, part, number_of_part)).collect()
+        parts
+            .into_iter()
+            .zip(numbers)
+            .filter_map(|(part, number_of_part)| one_slot_of(kept, part, number_of_part))
+            .collect()
     }
 
     /// A node says something about a slot that it was not sent a request for.
     pub(crate) fn news(self: &Rc<Self>, from: NodeIndex, slot: Slot, news: News) {
+        tracing::debug!(%slot, node = %self.routes.addr(from), ?news, "news of a slot");
         match news {
             News::Open => {
                 if self.routes.route(slot).node == from
@@ -232,7 +249,12 @@ impl Worker {
     }
 
     /// Takes in a route, `from` a node or from the table. Requests on their way by the old one are awaited first.
-    pub(crate) fn take_route(&self, slot: Slot, from: Option<NodeIndex>, news: Route<NodeIndex>) -> bool {
+    pub(crate) fn take_route(
+        &self,
+        slot: Slot,
+        from: Option<NodeIndex>,
+        news: Route<NodeIndex>,
+    ) -> bool {
         if !self.routes.is_news(slot, from, news) {
             return false;
         }
@@ -247,7 +269,10 @@ impl Worker {
     pub(crate) fn connected(self: &Rc<Self>, node: NodeIndex) {
         let waiting: Vec<Slot> = {
             let mut gate = self.gate.borrow_mut();
-            let of_node = gate.holds.iter_mut().filter(|(_, h)| h.kind == HoldKind::NodeDown && h.closed_by() == Some(node));
+            let of_node = gate
+                .holds
+                .iter_mut()
+                .filter(|(_, h)| h.kind == HoldKind::NodeDown && h.closed_by() == Some(node));
             of_node.map(|(&slot, hold)| (hold.opened(), slot).1).collect()
         };
         for slot in waiting {
@@ -300,7 +325,11 @@ impl Worker {
         let number = slot.to_string();
         match belief.token.filter(|_| key.node == belief.node) {
             Some(token) => {
-                upstream.say(self, Origin::Nobody, &["SLIPWAY", "RESUME", &number, &token.to_string()]);
+                upstream.say(
+                    self,
+                    Origin::Nobody,
+                    &["SLIPWAY", "RESUME", &number, &token.to_string()],
+                );
             }
             None => upstream.say(self, Origin::Nobody, &["SLIPWAY", "RESUME", &number]),
         }
@@ -314,8 +343,12 @@ impl Worker {
     /// Answers a request with an error of our own.
     pub(crate) fn fail(&self, origin: &Origin, line: &str, outcome: Outcome) {
         match origin {
-            Origin::Client { session, number, part } => session.fail(self, *number, *part, line, outcome),
-            Origin::Watch { session, number, .. } => session.watch_failed(self, *number, line, outcome),
+            Origin::Client { session, number, part } => {
+                session.fail(self, *number, *part, line, outcome)
+            }
+            Origin::Watch { session, number, .. } => {
+                session.watch_failed(self, *number, line, outcome)
+            }
             Origin::Nobody | Origin::Where(_) => {}
         }
     }

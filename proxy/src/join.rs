@@ -30,7 +30,7 @@ pub(crate) struct Join {
     /// The first item of the part that failed, and its error; the least one counts.
     failed: Option<(u32, Bytes)>,
     /// Where each item's element is in `bytes`.
-    elements: Vec<(u32, u32)>,
+    elements: Vec<(usize, usize)>,
     bytes: Vec<u8>,
 }
 
@@ -58,15 +58,17 @@ impl Join {
     pub(crate) fn preset(&mut self, item: u32, element: &[u8]) {
         let at = self.bytes.len();
         self.bytes.extend_from_slice(element);
-        self.elements[item as usize] = (at as u32, element.len() as u32);
+        self.elements[item as usize] = (at, element.len());
     }
 
     /// Takes the reply to a part; returns whether it was the last.
     pub(crate) fn take(&mut self, part: u16, reply: &[u8]) -> bool {
         if self.absorb(part, reply).is_none() {
-            let first = self.parts.get(usize::from(part)).and_then(|p| p.first()).copied().unwrap_or(0);
+            let first =
+                self.parts.get(usize::from(part)).and_then(|p| p.first()).copied().unwrap_or(0);
             if self.failed.as_ref().is_none_or(|(item, _)| first < *item) {
-                let line = if reply.first() == Some(&b'-') || is_null(reply) { reply } else { UNEXPECTED };
+                let line =
+                    if reply.first() == Some(&b'-') || is_null(reply) { reply } else { UNEXPECTED };
                 self.failed = Some((first, Bytes::copy_from_slice(line)));
             }
         }
@@ -99,7 +101,7 @@ impl Join {
         self.bytes.extend_from_slice(rest);
         for &item in items {
             let len = ReplyScan::default().scan(rest).ok()??;
-            *self.elements.get_mut(item as usize)? = (at as u32, len as u32);
+            *self.elements.get_mut(item as usize)? = (at, len);
             at += len;
             rest = &rest[len..];
         }
@@ -119,14 +121,15 @@ impl Join {
             Rule::Array => {
                 reply.array(self.elements.len());
                 for &(at, len) in &self.elements {
-                    reply.raw(&self.bytes[at as usize..(at + len) as usize]);
+                    reply.raw(&self.bytes[at..at + len]);
                 }
             }
         }
     }
 }
 
-const UNEXPECTED: &[u8] = b"-ERR slipway: a node's reply to a part of the command has an unexpected shape\r\n";
+const UNEXPECTED: &[u8] =
+    b"-ERR slipway: a node's reply to a part of the command has an unexpected shape\r\n";
 
 /// A transaction whose watched keys have changed is answered with no array.
 fn is_null(reply: &[u8]) -> bool {

@@ -80,7 +80,10 @@ impl Proxy {
     ) -> Result<(), Error> {
         let workers = self.shared.config.workers;
         if listeners.len() != workers {
-            return Err(Error::Config(format!("{workers} workers need as many listeners, not {}", listeners.len())));
+            return Err(Error::Config(format!(
+                "{workers} workers need as many listeners, not {}",
+                listeners.len()
+            )));
         }
         check_table(&self.shared.config, &tables)?;
         let mut done = Vec::new();
@@ -88,7 +91,8 @@ impl Proxy {
             let listening = |source| Error::System { what: "use the listener", source };
             listener.set_nonblocking(true).map_err(listening)?;
             let (sender, receiver) = oneshot::channel();
-            let (shared, tables, stop) = (Arc::clone(&self.shared), tables.clone(), shutdown.clone());
+            let (shared, tables, stop) =
+                (Arc::clone(&self.shared), tables.clone(), shutdown.clone());
             let work = move || drop(sender.send(work(number, shared, tables, stop, listener)));
             let thread = thread::Builder::new().name(format!("worker-{number}")).spawn(work);
             thread.map_err(|source| Error::System { what: "start a thread", source })?;
@@ -113,7 +117,9 @@ pub async fn run(
     tables: TableSource,
     shutdown: CancellationToken,
 ) -> Result<(), Error> {
-    Proxy::new(Config { workers: listeners.len(), ..config })?.run(listeners, tables, shutdown).await
+    Proxy::new(Config { workers: listeners.len(), ..config })?
+        .run(listeners, tables, shutdown)
+        .await
 }
 
 fn check_table(config: &Config, tables: &TableSource) -> Result<(), Error> {

@@ -2,8 +2,8 @@
 
 use crate::config::Config;
 use arc_swap::ArcSwapOption;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
 /// The settings; read by all workers, written rarely.
@@ -21,7 +21,9 @@ impl Live {
     pub(crate) fn new(config: &Config) -> Self {
         let slow_us = config.slow_log.slower_than.map_or(u64::MAX, |d| d.as_micros() as u64);
         Self {
-            password: ArcSwapOption::from(config.client_password.clone().filter(|p| !p.is_empty()).map(Arc::new)),
+            password: ArcSwapOption::from(
+                config.client_password.clone().filter(|p| !p.is_empty()).map(Arc::new),
+            ),
             clients_max: AtomicUsize::new(config.limits.clients_max),
             client_idle_max_s: AtomicU64::new(config.client_idle_max.as_secs()),
             slow_us: AtomicU64::new(slow_us),

@@ -68,7 +68,18 @@ pub(crate) fn waits(name: &str) -> bool {
 
 /// Whether the command can be answered within a transaction.
 pub(crate) fn fits_transaction(name: &str) -> bool {
-    matches!(name, "ping" | "echo" | "time" | "config" | "info" | "command" | "slotshashkey" | "slowlog" | "latency")
+    matches!(
+        name,
+        "ping"
+            | "echo"
+            | "time"
+            | "config"
+            | "info"
+            | "command"
+            | "slotshashkey"
+            | "slowlog"
+            | "latency"
+    )
 }
 
 /// Answers. The reply's version is the one the client has behind the command, as in Redis.

@@ -148,7 +148,8 @@ impl WorkerMetrics {
 
     /// Requests that were answered with an error.
     pub(crate) fn errors(&self) -> u64 {
-        self.commands.iter().flat_map(|c| &c.results[1..]).map(Cell::get).sum::<u64>() + self.unknown.get()
+        self.commands.iter().flat_map(|c| &c.results[1..]).map(Cell::get).sum::<u64>()
+            + self.unknown.get()
     }
 
     /// A request is answered.

@@ -64,8 +64,11 @@ impl Outbox {
         if let Some(Segment::Small(bytes)) = self.segments.back_mut()
             && bytes.len() + frame.len() <= SEGMENT_BYTES
         {
-            let place =
-                Place { segment: number.wrapping_sub(1), offset: bytes.len() as u32, len: frame.len() as u32 };
+            let place = Place {
+                segment: number.wrapping_sub(1),
+                offset: bytes.len() as u32,
+                len: frame.len() as u32,
+            };
             bytes.extend_from_slice(frame);
             return place;
         }
@@ -176,7 +179,8 @@ mod tests {
     fn write(outbox: &mut Outbox, room: usize) -> Vec<u8> {
         let mut pieces = [IoSlice::new(&[]); PIECES];
         let count = outbox.pieces(&mut pieces);
-        let written: Vec<u8> = pieces[..count].iter().flat_map(|p| p.iter().copied()).take(room).collect();
+        let written: Vec<u8> =
+            pieces[..count].iter().flat_map(|p| p.iter().copied()).take(room).collect();
         outbox.sent(written.len());
         written
     }

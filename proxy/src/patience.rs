@@ -29,11 +29,18 @@ impl Patience {
     }
 
     /// A node could not be reached: waits a moment. The error is the line for the client when time is up.
-    pub(crate) async fn unreachable(&mut self, worker: &Rc<Worker>, node: NodeIndex, why: Unreachable) -> Result<(), String> {
+    pub(crate) async fn unreachable(
+        &mut self,
+        worker: &Rc<Worker>,
+        node: NodeIndex,
+        why: Unreachable,
+    ) -> Result<(), String> {
         let (limit, line) = match why {
             Unreachable::Full(max) => (
                 worker.config.hold.timeout,
-                format!("ERR slipway: {max} connections for blocking commands are in use (upstream.private_max)"),
+                format!(
+                    "ERR slipway: {max} connections for blocking commands are in use (upstream.private_max)"
+                ),
             ),
             Unreachable::Down(why) => {
                 worker.refresh();
@@ -45,7 +52,12 @@ impl Patience {
     }
 
     /// The command was turned away: takes in the word, and waits if it says nothing new. The error is the line for the client.
-    pub(crate) async fn turned_away(&mut self, worker: &Rc<Worker>, by: NodeIndex, bounce: &Bounce) -> Result<(), String> {
+    pub(crate) async fn turned_away(
+        &mut self,
+        worker: &Rc<Worker>,
+        by: NodeIndex,
+        bounce: &Bounce,
+    ) -> Result<(), String> {
         worker.metrics.bounces[bounce.word.kind() as usize].add(1);
         let before = worker.routes.route(bounce.slot);
         worker.hear(by, bounce);
@@ -54,7 +66,9 @@ impl Patience {
             return Ok(());
         }
         let timeout = worker.config.hold.timeout;
-        let line = |slot: Slot| format!("TRYAGAIN slot {slot} is moving, held for {} s", timeout.as_secs());
+        let line = |slot: Slot| {
+            format!("TRYAGAIN slot {slot} is moving, held for {} s", timeout.as_secs())
+        };
         if self.since.elapsed() > worker.config.hold.soft {
             worker.refresh();
         }

@@ -44,11 +44,14 @@ pub(crate) fn plan(
         RouteRule::Local => Ok(Plan::Answer),
         RouteRule::Split(join) => {
             slots_of(command, request, count, slots)?;
-            Ok(whole_or_split(slots, match join {
-                Join::Array => Rule::Array,
-                Join::Sum => Rule::Sum,
-                _ => Rule::Ok,
-            }))
+            Ok(whole_or_split(
+                slots,
+                match join {
+                    Join::Array => Rule::Array,
+                    Join::Sum => Rule::Sum,
+                    _ => Rule::Ok,
+                },
+            ))
         }
         RouteRule::FanOut(join) => Ok(Plan::FanOut(join)),
         RouteRule::Slots => {
@@ -94,7 +97,11 @@ pub(crate) struct Request<'a> {
 }
 
 /// The one slot of all keys; slot 0 if there is no key.
-pub(crate) fn one_slot(command: &'static Command, request: Request<'_>, count: SlotCount) -> Result<Slot, Refusal> {
+pub(crate) fn one_slot(
+    command: &'static Command,
+    request: Request<'_>,
+    count: SlotCount,
+) -> Result<Slot, Refusal> {
     if let Keys::Range { first: 1, last: 1, .. } = command.keys
         && let Some(key) = request.args.get(request.frame, 1)
     {
@@ -119,7 +126,9 @@ pub(crate) fn slots_of(
     let Request { frame, args } = request;
     let positions = command.key_positions(frame, args).map_err(|e| e.line())?;
     slots.clear();
-    slots.extend(positions.iter().map(|&at| count.of(args.get(frame, at as usize).unwrap_or_default())));
+    slots.extend(
+        positions.iter().map(|&at| count.of(args.get(frame, at as usize).unwrap_or_default())),
+    );
     Ok(())
 }
 
@@ -137,8 +146,13 @@ mod tests {
         let mut args = Args::new();
         slice_request(&frame, &Limits::default(), &mut args).unwrap();
         let command = lookup(words[0]).unwrap();
-        plan(command, Request { frame: &frame, args: &args }, SlotCount::DEFAULT, &mut KeySlots::new())
-            .map_err(|line| String::from_utf8(line).unwrap())
+        plan(
+            command,
+            Request { frame: &frame, args: &args },
+            SlotCount::DEFAULT,
+            &mut KeySlots::new(),
+        )
+        .map_err(|line| String::from_utf8(line).unwrap())
     }
 
     #[test]

@@ -40,7 +40,11 @@ pub(crate) struct Private {
 
 impl Worker {
     /// A connection to a node for one's own use. The error is a line for the client, or why the node cannot be reached.
-    pub(crate) async fn private(self: &Rc<Self>, node: NodeIndex, flavour: FlavourIndex) -> Result<Private, Unreachable> {
+    pub(crate) async fn private(
+        self: &Rc<Self>,
+        node: NodeIndex,
+        flavour: FlavourIndex,
+    ) -> Result<Private, Unreachable> {
         let key = (node, flavour);
         let max = self.config.upstream.private_max;
         if self.pool.in_use.get() >= max {
@@ -84,7 +88,9 @@ pub(crate) enum Unreachable {
 impl Private {
     /// Sends a request and waits for its reply, as long as it takes. The error is for people; the connection is of no use behind it.
     pub(crate) async fn ask(&mut self, frame: &[u8]) -> Result<Bytes, String> {
-        let Some(stream) = &mut self.stream else { return Err("the connection is gone".to_owned()) };
+        let Some(stream) = &mut self.stream else {
+            return Err("the connection is gone".to_owned());
+        };
         stream.write_all(frame).await.map_err(|e| e.to_string())?;
         let mut scan = ReplyScan::default();
         loop {

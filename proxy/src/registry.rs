@@ -63,7 +63,8 @@ impl Registry {
 
     /// Every client, the oldest first.
     pub(crate) fn cards(&self) -> Vec<Arc<Card>> {
-        let mut cards: Vec<Arc<Card>> = self.cards.iter().map(|entry| Arc::clone(entry.value())).collect();
+        let mut cards: Vec<Arc<Card>> =
+            self.cards.iter().map(|entry| Arc::clone(entry.value())).collect();
         cards.sort_unstable_by_key(|card| card.id);
         cards
     }
@@ -92,7 +93,13 @@ impl Registry {
 }
 
 impl Card {
-    pub(crate) fn new(id: u64, worker: usize, peer: Option<SocketAddr>, local: Option<SocketAddr>, now: Instant) -> Self {
+    pub(crate) fn new(
+        id: u64,
+        worker: usize,
+        peer: Option<SocketAddr>,
+        local: Option<SocketAddr>,
+        now: Instant,
+    ) -> Self {
         Self {
             id,
             peer,
@@ -123,6 +130,8 @@ impl Card {
 
     /// The command of the client's last read.
     pub(crate) fn command(&self) -> &'static str {
-        protocol::command::table().get(usize::from(self.command.load(Relaxed))).map_or("NULL", |command| command.name)
+        protocol::command::table()
+            .get(usize::from(self.command.load(Relaxed)))
+            .map_or("NULL", |command| command.name)
     }
 }

@@ -99,7 +99,12 @@ impl Routes {
     }
 
     /// Whether what a node says, or the table, changes the route.
-    pub(crate) fn is_news(&self, slot: Slot, from: Option<NodeIndex>, news: Route<NodeIndex>) -> bool {
+    pub(crate) fn is_news(
+        &self,
+        slot: Slot,
+        from: Option<NodeIndex>,
+        news: Route<NodeIndex>,
+    ) -> bool {
         let mut route = self.route(slot);
         let denied = from == Some(route.node) && news.node != route.node;
         route.learn(news) || denied
@@ -138,18 +143,24 @@ impl Routes {
 
     /// The slots of the table whose routes differ from ours and are newer.
     pub(crate) fn newer_in(&self, table: &Table) -> Vec<(Slot, Route<NodeIndex>)> {
-        let by_group: HashMap<_, _> = table.groups.iter().map(|g| (g.id, self.node(&g.addr))).collect();
+        let by_group: HashMap<_, _> =
+            table.groups.iter().map(|g| (g.id, self.node(&g.addr))).collect();
         let routes = self.believed.borrow();
         let newer = self.count.slots().zip(&table.slots).filter_map(|(slot, owner)| {
             let node = *by_group.get(&owner.group)?;
             let known = &routes[usize::from(slot.0)];
-            (owner.epoch > known.epoch).then_some((slot, Route { node, epoch: owner.epoch, token: None }))
+            (owner.epoch > known.epoch)
+                .then_some((slot, Route { node, epoch: owner.epoch, token: None }))
         });
         newer.collect()
     }
 
     /// The slots of groups that listen elsewhere than they did, with their new routes.
-    pub(crate) fn moved_groups(&self, before: &Table, after: &Table) -> Vec<(Slot, Route<NodeIndex>)> {
+    pub(crate) fn moved_groups(
+        &self,
+        before: &Table,
+        after: &Table,
+    ) -> Vec<(Slot, Route<NodeIndex>)> {
         let moved = after.groups.iter().filter_map(|new| {
             let old = before.group(new.id)?;
             (old.addr != new.addr).then(|| (self.node(&old.addr), self.node(&new.addr)))

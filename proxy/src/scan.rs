@@ -42,7 +42,11 @@ enum Reached {
 
 impl Scan {
     /// Reads the arguments behind the name; the error is the client's line.
-    pub(crate) fn new(worker: &Rc<Worker>, of: (FlavourIndex, Version), args: &[Vec<u8>]) -> Result<Self, String> {
+    pub(crate) fn new(
+        worker: &Rc<Worker>,
+        of: (FlavourIndex, Version),
+        args: &[Vec<u8>],
+    ) -> Result<Self, String> {
         let cursor = std::str::from_utf8(&args[0]).ok().and_then(|text| text.parse::<u64>().ok());
         let (slot, position) = worker.shared.cursors.position(cursor.ok_or(errors::CURSOR)?);
         let (mut count, mut filters) = (COUNT, Vec::new());
@@ -51,14 +55,24 @@ impl Scan {
             match word.to_ascii_lowercase().as_slice() {
                 b"count" => {
                     let number = parse_int(value).ok_or(errors::NOT_INTEGER)?;
-                    count = usize::try_from(number).ok().filter(|&n| n > 0).ok_or(errors::SYNTAX)?;
+                    count =
+                        usize::try_from(number).ok().filter(|&n| n > 0).ok_or(errors::SYNTAX)?;
                 }
                 b"match" | b"type" => filters.extend([word.clone(), value.clone()]),
                 _ => return Err(errors::SYNTAX.to_owned()),
             }
         }
         let keys = Vec::new();
-        Ok(Self { worker: Rc::clone(worker), flavour: of.0, version: of.1, slot, position, count, filters, keys })
+        Ok(Self {
+            worker: Rc::clone(worker),
+            flavour: of.0,
+            version: of.1,
+            slot,
+            position,
+            count,
+            filters,
+            keys,
+        })
     }
 
     /// The reply, whatever happens.
@@ -102,7 +116,10 @@ impl Scan {
             patience = Patience::new();
             self.take(&reply, last)?;
             let at_start_of_all = self.slot.0 == 0 && self.position == crate::cursors::START;
-            if !at_start_of_all && (self.keys.len() >= self.count || Instant::now() >= end) && self.slot.0 < slots {
+            if !at_start_of_all
+                && (self.keys.len() >= self.count || Instant::now() >= end)
+                && self.slot.0 < slots
+            {
                 return Ok(Reached::Middle);
             }
         }
@@ -112,7 +129,8 @@ impl Scan {
     /// The last slot in a row that the node owns.
     fn last_of(&self, node: crate::routes::NodeIndex) -> Slot {
         let routes = &self.worker.routes;
-        let behind = (self.slot.0..routes.count.get()).find(|&slot| routes.route(Slot(slot)).node != node);
+        let behind =
+            (self.slot.0..routes.count.get()).find(|&slot| routes.route(Slot(slot)).node != node);
         Slot(behind.unwrap_or(routes.count.get()) - 1)
     }
 
@@ -121,7 +139,14 @@ impl Scan {
         let count = (self.count - self.keys.len().min(self.count - 1)).to_string();
         if self.worker.are_nodes_ours() {
             let (first, last) = (self.slot.to_string(), last.to_string());
-            let mut line = vec![&b"SLIPWAY"[..], b"SCAN", first.as_bytes(), last.as_bytes(), &self.position, count.as_bytes()];
+            let mut line = vec![
+                &b"SLIPWAY"[..],
+                b"SCAN",
+                first.as_bytes(),
+                last.as_bytes(),
+                &self.position,
+                count.as_bytes(),
+            ];
             line.extend(self.filters.iter().map(Vec::as_slice));
             encode_request(&mut frame, &line);
         } else {
@@ -148,7 +173,9 @@ impl Scan {
             }
             _ => return Err(nonsense()),
         };
-        let (Some(next), Some(position), Some(keys)) = (next, position, keys) else { return Err(nonsense()) };
+        let (Some(next), Some(position), Some(keys)) = (next, position, keys) else {
+            return Err(nonsense());
+        };
         self.keys.extend(keys.iter().filter_map(Value::as_bytes).map(<[u8]>::to_vec));
         (self.slot, self.position) = match u16::try_from(next) {
             Ok(next) => (Slot(next), Bytes::copy_from_slice(position)),

@@ -18,9 +18,9 @@ use crate::registry::Card;
 use crate::request::FlavourIndex;
 use crate::split::Part;
 use crate::worker::Worker;
+use alone::Alone;
 use protocol::reply::Version;
 use protocol::slicer::Args;
-use alone::Alone;
 use replies::{Answered, Flushed, Frame, Outcome, Replies};
 use std::cell::{Cell, RefCell};
 use std::fmt;
@@ -137,24 +137,43 @@ impl Session {
 
     /// Serves the client until it is gone.
     pub(crate) async fn run(self: Rc<Self>, worker: Rc<Worker>) {
-        let gone = poll_fn(|cx| self.poll(cx, &worker)).await;
+        let gone = poll_fn(|cx| {
+            let polled = self.poll(cx, &worker);
+            self.account(&worker);
+            polled
+        });
+        let gone = gone.await;
         self.phase.set(Phase::Closed(gone));
         self.stop_alone();
         self.stream.take();
         self.inbox.take();
         worker.account(self.accounted.replace(0), 0);
+        worker.has_finished(&self);
         worker.forget(&self, gone);
     }
 
     // --- replies
 
     /// Brings a reply. Returns the request if it took long.
-    pub(crate) fn deliver(self: &Rc<Self>, worker: &Worker, number: u32, part: u16, frame: Frame<'_>) -> Option<Slow> {
+    pub(crate) fn deliver(
+        self: &Rc<Self>,
+        worker: &Worker,
+        number: u32,
+        part: u16,
+        frame: Frame<'_>,
+    ) -> Option<Slow> {
         self.bring(worker, number, part, frame, None)
     }
 
     /// Answers a request with an error of our own; `line` is without `-`.
-    pub(crate) fn fail(self: &Rc<Self>, worker: &Worker, number: u32, part: u16, line: &str, outcome: Outcome) {
+    pub(crate) fn fail(
+        self: &Rc<Self>,
+        worker: &Worker,
+        number: u32,
+        part: u16,
+        line: &str,
+        outcome: Outcome,
+    ) {
         let frame = format!("-{line}\r\n");
         self.bring(worker, number, part, Frame::Short(frame.as_bytes()), Some(outcome));
     }
@@ -195,7 +214,8 @@ impl Session {
         let mut replies = self.replies.borrow_mut();
         let Some(join) = replies.join(number) else { return Vec::new() };
         let items = join.withdraw(part);
-        let of_whole = |p: &Part| p.items.iter().filter_map(|&i| items.get(i as usize).copied()).collect();
+        let of_whole =
+            |p: &Part| p.items.iter().filter_map(|&i| items.get(i as usize).copied()).collect();
         parts.iter().map(|p| join.add(of_whole(p))).collect()
     }
 
@@ -262,13 +282,14 @@ impl Session {
     /// Ends the session once what was read is answered.
     pub(crate) fn finish(&self) {
         if self.phase.get() == Phase::Open {
-            self.phase.set(Phase::Finishing(Gone::Stop));
+            self.end_of_input(Gone::Stop);
             self.wake();
         }
     }
 
     pub(crate) fn is_idle(&self, now: Instant, idle_max: Duration) -> bool {
-        self.replies.borrow().in_flight() == 0 && now.saturating_duration_since(self.heard.get()) > idle_max
+        self.replies.borrow().in_flight() == 0
+            && now.saturating_duration_since(self.heard.get()) > idle_max
     }
 
     fn poll(self: &Rc<Self>, cx: &mut Context<'_>, worker: &Rc<Worker>) -> Poll<Gone> {
@@ -323,7 +344,11 @@ impl Session {
         }
     }
 
-    fn poll_read(self: &Rc<Self>, cx: &mut Context<'_>, worker: &Rc<Worker>) -> Poll<Result<(), Gone>> {
+    fn poll_read(
+        self: &Rc<Self>,
+        cx: &mut Context<'_>,
+        worker: &Rc<Worker>,
+    ) -> Poll<Result<(), Gone>> {
         let inbox = &mut *self.inbox.borrow_mut();
         let scratch = &mut *worker.scratch.borrow_mut();
         let kept = inbox.len();
@@ -335,7 +360,7 @@ impl Session {
             None => return Poll::Ready(Err(Gone::Io)),
         };
         if matches!(filled, Filled::End) {
-            self.end_of_input();
+            self.end_of_input(Gone::Client);
             return Poll::Ready(Ok(()));
         }
         self.heard.set(worker.now());
@@ -377,7 +402,7 @@ impl Session {
         }
     }
 
-    fn may_read(&self, worker: &Worker) -> bool {
+    fn may_read(self: &Rc<Self>, worker: &Worker) -> bool {
         if self.phase.get() != Phase::Open {
             return false;
         }
@@ -389,6 +414,14 @@ impl Session {
         let pressure = if unanswered >= worker.config.limits.session_unanswered_bytes_max {
             Pressure::Session
         } else if worker.is_full() && (unanswered > 0 || replies.unread_bytes() > 0) {
+            // Half a request frees no memory before the rest is there: one session may read it, else all might wait for each other.
+            if replies.in_flight() == 0
+                && self.pause.get() == Pause::None
+                && worker.may_finish(self)
+            {
+                return true;
+            }
+            worker.starve(self);
             Pressure::Process
         } else {
             return true;

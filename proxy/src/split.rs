@@ -38,15 +38,20 @@ pub(crate) struct Whole<'a> {
 impl Whole<'_> {
     /// Cuts the request; keys stay in their order within a part.
     pub(crate) fn split(&self, group_of: impl Fn(Slot) -> Group) -> Vec<Part> {
-        let mut order: SmallVec<[(Group, u32); 16]> =
-            self.slots.iter().enumerate().map(|(item, &slot)| (group_of(slot), item as u32)).collect();
+        let mut order: SmallVec<[(Group, u32); 16]> = self
+            .slots
+            .iter()
+            .enumerate()
+            .map(|(item, &slot)| (group_of(slot), item as u32))
+            .collect();
         order.sort_unstable();
         order.chunk_by(|a, b| a.0 == b.0).map(|keys| self.part(keys)).collect()
     }
 
     fn part(&self, keys: &[(Group, u32)]) -> Part {
         let step = (self.args.len() - 1) / self.slots.len().max(1);
-        let mut frame = Vec::with_capacity(self.frame.len() * keys.len() / self.slots.len().max(1) + 32);
+        let mut frame =
+            Vec::with_capacity(self.frame.len() * keys.len() / self.slots.len().max(1) + 32);
         frame.push(b'*');
         frame.extend_from_slice(itoa::Buffer::new().format(1 + keys.len() * step).as_bytes());
         frame.extend_from_slice(b"\r\n");
@@ -90,14 +95,17 @@ mod tests {
         encode_request(&mut frame, &words);
         let mut args = Args::new();
         slice_request(&frame, &Limits::default(), &mut args).unwrap();
-        let slots: KeySlots = words[1..].iter().step_by(step).map(|k| SlotCount::DEFAULT.of(k)).collect();
+        let slots: KeySlots =
+            words[1..].iter().step_by(step).map(|k| SlotCount::DEFAULT.of(k)).collect();
         Whole { frame: &frame, args: &args, slots: &slots }.split(group_of)
     }
 
     #[test]
     fn keys_of_one_connection_travel_together_and_keep_their_order() {
         // Slots: foo 289, key1 80, key2 490, key3 380.
-        let parts = split(&["MGET", "foo", "key1", "key2", "key3", "foo"], 1, |s| Group::Connection(u32::from(s.0 > 300)));
+        let parts = split(&["MGET", "foo", "key1", "key2", "key3", "foo"], 1, |s| {
+            Group::Connection(u32::from(s.0 > 300))
+        });
         assert_eq!(parts.len(), 2);
         assert_eq!(parts[0].items.as_slice(), [0, 1, 4]);
         assert_eq!(parts[0].frame, b"*4\r\n$4\r\nMGET\r\n$3\r\nfoo\r\n$4\r\nkey1\r\n$3\r\nfoo\r\n");
@@ -110,7 +118,10 @@ mod tests {
         let parts = split(&["MSET", "foo", "1", "key1", "2", "key2", "3"], 2, |s| {
             if s == Slot(80) { Group::Alone(s) } else { Group::Connection(0) }
         });
-        assert_eq!(parts[0].frame, b"*5\r\n$4\r\nMSET\r\n$3\r\nfoo\r\n$1\r\n1\r\n$4\r\nkey2\r\n$1\r\n3\r\n");
+        assert_eq!(
+            parts[0].frame,
+            b"*5\r\n$4\r\nMSET\r\n$3\r\nfoo\r\n$1\r\n1\r\n$4\r\nkey2\r\n$1\r\n3\r\n"
+        );
         assert_eq!(parts[1].group, Group::Alone(Slot(80)));
         assert_eq!(parts[1].frame, b"*3\r\n$4\r\nMSET\r\n$4\r\nkey1\r\n$1\r\n2\r\n");
     }

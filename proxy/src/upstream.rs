@@ -186,7 +186,8 @@ impl Upstream {
 
     /// Whether the node has owed a reply for longer than `patience`.
     pub(crate) fn is_silent(&self, now: Instant, patience: Duration) -> bool {
-        !self.core.borrow().pending.is_empty() && now.saturating_duration_since(self.heard.get()) > patience
+        !self.core.borrow().pending.is_empty()
+            && now.saturating_duration_since(self.heard.get()) > patience
     }
 
     /// Ends the connection.
@@ -222,7 +223,10 @@ impl Upstream {
                     worker.metrics.connects[kind as usize].add(1);
                     worker.health.down(self.key.node, worker.now(), why);
                     worker.refresh();
-                    pause = (pause * 2).clamp(RETRY_FIRST, worker.config.upstream.retry_pause_max.max(RETRY_FIRST));
+                    pause = (pause * 2).clamp(
+                        RETRY_FIRST,
+                        worker.config.upstream.retry_pause_max.max(RETRY_FIRST),
+                    );
                 }
             }
             worker.wake_timer();
@@ -322,7 +326,11 @@ impl Upstream {
         Poll::Ready(Ok(()))
     }
 
-    fn poll_read(self: &Rc<Self>, cx: &mut Context<'_>, worker: &Rc<Worker>) -> Poll<Result<(), Lost>> {
+    fn poll_read(
+        self: &Rc<Self>,
+        cx: &mut Context<'_>,
+        worker: &Rc<Worker>,
+    ) -> Poll<Result<(), Lost>> {
         for _ in 0..READS_A_TURN {
             let mut aftermath = Aftermath::default();
             let read = {
@@ -388,7 +396,13 @@ impl Upstream {
 
 impl Core {
     /// Takes the first `len` bytes: a reply, or a push.
-    fn reply(&mut self, worker: &Worker, view: &mut View<'_>, len: usize, aftermath: &mut Aftermath) -> Result<(), Lost> {
+    fn reply(
+        &mut self,
+        worker: &Worker,
+        view: &mut View<'_>,
+        len: usize,
+        aftermath: &mut Aftermath,
+    ) -> Result<(), Lost> {
         let bytes = &view.bytes()[..len];
         if bytes[0] == b'>' {
             worker.metrics.pushes.add(1);
@@ -398,7 +412,9 @@ impl Core {
             view.consume(len);
             return Ok(());
         }
-        let Some(Pending { request, place }) = self.pending.pop_front() else { return Err(Lost::Unasked) };
+        let Some(Pending { request, place }) = self.pending.pop_front() else {
+            return Err(Lost::Unasked);
+        };
         for &slot in request.slots.as_slice() {
             if worker.routes.leave(slot) == Way::Held {
                 aftermath.back.push(slot);

@@ -87,7 +87,10 @@ impl Whole {
     fn check(&self) -> Result<(), Line> {
         let refused = self.worker.config.whole_cluster == WholeCluster::Refused;
         if refused && matches!(self.name, "keys" | "flushdb" | "flushall") {
-            return Err(errors::refused(self.name, "the operator has switched commands over the whole cluster off"));
+            return Err(errors::refused(
+                self.name,
+                "the operator has switched commands over the whole cluster off",
+            ));
         }
         if matches!(self.name, "flushdb" | "flushall") {
             let mode = self.args.first().map(|word| word.to_ascii_lowercase());
@@ -117,7 +120,8 @@ impl Whole {
                         Some(bounce) => {
                             patience.turned_away(worker, asked.node, &bounce).await?;
                             // The one that moves must not keep the others from an answer.
-                            let (one, rest): (Vec<_>, Vec<_>) = asked.slots.into_iter().partition(|&slot| slot == bounce.slot);
+                            let (one, rest): (Vec<_>, Vec<_>) =
+                                asked.slots.into_iter().partition(|&slot| slot == bounce.slot);
                             again.extend([one, rest]);
                         }
                         None if reply.first() == Some(&b'-') => return Err(text_of_error(&reply)),
@@ -140,7 +144,12 @@ impl Whole {
         groups.into_iter().collect()
     }
 
-    async fn ask_all(&self, groups: Vec<(NodeIndex, Vec<Slot>)>, word: &str, args: &[&[u8]]) -> Vec<Asked> {
+    async fn ask_all(
+        &self,
+        groups: Vec<(NodeIndex, Vec<Slot>)>,
+        word: &str,
+        args: &[&[u8]],
+    ) -> Vec<Asked> {
         let mut tasks = JoinSet::new();
         for (node, slots) in groups {
             let frame = self.frame(word, args, &slots);
@@ -178,7 +187,9 @@ impl Whole {
         let mut sizes = BTreeMap::new();
         for (node, slots) in self.worker.routes.owners() {
             let said = ask(&self.worker, node, self.flavour, &frame).await;
-            let said = said.map_err(|_| format!("ERR slipway: node {} cannot be reached", self.worker.routes.addr(node)))?;
+            let said = said.map_err(|_| {
+                format!("ERR slipway: node {} cannot be reached", self.worker.routes.addr(node))
+            })?;
             if said.first() == Some(&b'-') {
                 return Err(text_of_error(&said));
             }
@@ -232,7 +243,9 @@ fn concat(lists: &[Bytes], reply: &mut Reply<'_>) -> Result<(), Line> {
     for list in lists {
         let end = list.iter().position(|&b| b == b'\n').unwrap_or(0);
         let header = list.get(1..end.saturating_sub(1)).and_then(protocol::number::parse_int);
-        let count = header.filter(|_| list[0] == b'*').ok_or("ERR slipway: a node's list has an unexpected shape")?;
+        let count = header
+            .filter(|_| list[0] == b'*')
+            .ok_or("ERR slipway: a node's list has an unexpected shape")?;
         total += count as usize;
         bodies.push(&list[end + 1..]);
     }

@@ -131,7 +131,14 @@ mod tests {
         let line = format!("-XMOVED 3 9 h:1 {TOKEN}\r\n");
         let moved = Moved { epoch: Epoch(9), addr: "h:1".to_owned(), token: Some(Token(255)) };
         assert_eq!(bounce(line.as_bytes()).map(|b| b.word), Some(Word::Moved(moved)));
-        for other in ["-XMOVED 3 9 h:1\r\n", "-XHOLD\r\n", "-XHOLD 99999\r\n", "-XTRA 1\r\n", "-ERR XHOLD 1\r\n", "+XHOLD 1\r\n"] {
+        for other in [
+            "-XMOVED 3 9 h:1\r\n",
+            "-XHOLD\r\n",
+            "-XHOLD 99999\r\n",
+            "-XTRA 1\r\n",
+            "-ERR XHOLD 1\r\n",
+            "+XHOLD 1\r\n",
+        ] {
             assert_eq!(bounce(other.as_bytes()), None, "{other}");
         }
     }
@@ -139,7 +146,8 @@ mod tests {
     #[test]
     fn pushes_say_where_a_slot_is() {
         assert_eq!(push(b">3\r\n+slipway\r\n+open\r\n:5\r\n"), Some((Slot(5), News::Open)));
-        let frame = b">6\r\n$7\r\nslipway\r\n$5\r\nmoved\r\n$1\r\n5\r\n$1\r\n8\r\n$3\r\nh:1\r\n$1\r\n-\r\n";
+        let frame =
+            b">6\r\n$7\r\nslipway\r\n$5\r\nmoved\r\n$1\r\n5\r\n$1\r\n8\r\n$3\r\nh:1\r\n$1\r\n-\r\n";
         let moved = Moved { epoch: Epoch(8), addr: "h:1".to_owned(), token: None };
         assert_eq!(push(frame), Some((Slot(5), News::Moved(moved))));
         assert_eq!(push(b">2\r\n+invalidate\r\n*0\r\n"), None);
@@ -147,7 +155,9 @@ mod tests {
 
     #[test]
     fn answers_to_where_are_understood() {
-        let answer = |state: &str, addr: &str| format!("*4\r\n+{state}\r\n:7\r\n+{addr}\r\n+-\r\n").into_bytes();
+        let answer = |state: &str, addr: &str| {
+            format!("*4\r\n+{state}\r\n:7\r\n+{addr}\r\n+-\r\n").into_bytes()
+        };
         assert_eq!(state(&answer("owned", "-")), Some(News::Open));
         assert_eq!(state(&answer("sealed", "-")), Some(News::NotYet));
         assert_eq!(state(&answer("absent", "-")), Some(News::Unknown));

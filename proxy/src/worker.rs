@@ -52,6 +52,10 @@ pub(crate) struct Worker {
     pub(crate) held_bytes_max: usize,
     unanswered_bytes_max: usize,
     unanswered_bytes: Cell<usize>,
+    /// Sessions that are not read because of all sessions' bytes.
+    starved: RefCell<Vec<Rc<Session>>>,
+    /// The session that may read the rest of its request all the same.
+    finishing: Cell<Option<u64>>,
     now: Cell<Instant>,
     table: RefCell<Arc<Table>>,
     flavours: RefCell<Vec<Flavour>>,
@@ -64,7 +68,12 @@ pub(crate) struct Worker {
 }
 
 impl Worker {
-    pub(crate) fn new(number: usize, shared: Arc<Shared>, source: TableSource, stop: CancellationToken) -> Rc<Self> {
+    pub(crate) fn new(
+        number: usize,
+        shared: Arc<Shared>,
+        source: TableSource,
+        stop: CancellationToken,
+    ) -> Rc<Self> {
         let metrics = Arc::clone(&shared.metrics[number]);
         let config = Arc::clone(&shared.config);
         let routes = Routes::new(config.slot_count);
@@ -84,6 +93,8 @@ impl Worker {
             turn: Turn::default(),
             scratch: RefCell::new(vec![0; SCRATCH_BYTES].into_boxed_slice()),
             unanswered_bytes: Cell::new(0),
+            starved: RefCell::default(),
+            finishing: Cell::new(None),
             now: Cell::new(Instant::now()),
             table: RefCell::new(Arc::clone(&table)),
             flavours: RefCell::new(vec![Flavour::default()]),
@@ -190,6 +201,32 @@ impl Worker {
         let all = self.unanswered_bytes.get() + after - before;
         self.unanswered_bytes.set(all);
         self.metrics.unanswered_bytes.set(all as u64);
+        if all < self.unanswered_bytes_max {
+            self.starved.borrow_mut().drain(..).for_each(|session| session.wake());
+        }
+    }
+
+    /// The session is woken when there is room again.
+    pub(crate) fn starve(&self, session: &Rc<Session>) {
+        let mut starved = self.starved.borrow_mut();
+        if !starved.iter().any(|s| Rc::ptr_eq(s, session)) {
+            starved.push(Rc::clone(session));
+        }
+    }
+
+    /// Whether the session is the one that may go past the limit to finish its request.
+    pub(crate) fn may_finish(&self, session: &Session) -> bool {
+        let chosen = self.finishing.get().unwrap_or(session.id);
+        self.finishing.set(Some(chosen));
+        chosen == session.id
+    }
+
+    /// The session has no half request any more.
+    pub(crate) fn has_finished(&self, session: &Session) {
+        if self.finishing.get() == Some(session.id) {
+            self.finishing.set(None);
+            self.starved.borrow_mut().drain(..).for_each(|session| session.wake());
+        }
     }
 
     /// Whether sessions that have something unanswered should not be read.
@@ -205,7 +242,8 @@ impl Worker {
     /// Takes back a buffer that is no longer needed.
     pub(crate) fn give_back(&self, mut buffer: Vec<u8>) {
         let mut spares = self.spares.borrow_mut();
-        if spares.len() < SPARES_MAX && buffer.capacity() <= crate::session::replies::KEPT_BYTES_MAX {
+        if spares.len() < SPARES_MAX && buffer.capacity() <= crate::session::replies::KEPT_BYTES_MAX
+        {
             buffer.clear();
             spares.push(buffer);
         }
@@ -223,7 +261,11 @@ impl Worker {
         let before = self.table.replace(Arc::clone(table));
         self.metrics.table_version.set(table.version);
         if table.slots.len() != usize::from(self.routes.count.get()) {
-            tracing::error!(slots = table.slots.len(), ours = self.routes.count.get(), "table ignored: the number of slots differs");
+            tracing::error!(
+                slots = table.slots.len(),
+                ours = self.routes.count.get(),
+                "table ignored: the number of slots differs"
+            );
             return;
         }
         for (slot, news) in self.routes.moved_groups(&before, table) {
@@ -267,14 +309,19 @@ impl Worker {
             sleep(WATCH_PERIOD).await;
             self.tick();
             let patience = self.config.upstream.reply_timeout;
-            let upstreams: Vec<Rc<Upstream>> = self.upstreams.borrow().iter().flatten().flatten().cloned().collect();
-            for upstream in upstreams.iter().filter(|u| u.is_up() && u.is_silent(self.now(), patience)) {
+            let upstreams: Vec<Rc<Upstream>> =
+                self.upstreams.borrow().iter().flatten().flatten().cloned().collect();
+            for upstream in
+                upstreams.iter().filter(|u| u.is_up() && u.is_silent(self.now(), patience))
+            {
                 upstream.abandon(Lost::Silent(patience));
             }
             self.trim_pool();
             let idle_max = self.shared.live.client_idle_max();
             if !idle_max.is_zero() {
-                for session in self.sessions.borrow().values().filter(|s| s.is_idle(self.now(), idle_max)) {
+                for session in
+                    self.sessions.borrow().values().filter(|s| s.is_idle(self.now(), idle_max))
+                {
                     session.close(Gone::Idle);
                 }
             }
@@ -335,7 +382,9 @@ impl Worker {
         for session in std::mem::take(&mut *self.sessions.borrow_mut()).into_values() {
             session.cut_off();
         }
-        for upstream in std::mem::take(&mut *self.upstreams.borrow_mut()).into_iter().flatten().flatten() {
+        for upstream in
+            std::mem::take(&mut *self.upstreams.borrow_mut()).into_iter().flatten().flatten()
+        {
             upstream.cut_off();
         }
         self.gate.take();

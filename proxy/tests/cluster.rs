@@ -60,7 +60,8 @@ impl Cluster {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let addr = listener.local_addr().unwrap();
         let stop = CancellationToken::new();
-        let running = tokio::spawn(proxy::run(config, vec![listener], source.clone(), stop.clone()));
+        let running =
+            tokio::spawn(proxy::run(config, vec![listener], source.clone(), stop.clone()));
         Self { addr, nodes, tables, source, stop, running }
     }
 
@@ -80,8 +81,16 @@ impl Cluster {
     }
 }
 
-pub(crate) fn table(nodes: &[FakeNode], version: u64, owner: impl Fn(u16) -> (usize, u64)) -> Table {
-    let groups = nodes.iter().zip(1..).map(|(n, id)| Group { id: GroupId(id), addr: n.addr.clone() }).collect();
+pub(crate) fn table(
+    nodes: &[FakeNode],
+    version: u64,
+    owner: impl Fn(u16) -> (usize, u64),
+) -> Table {
+    let groups = nodes
+        .iter()
+        .zip(1..)
+        .map(|(n, id)| Group { id: GroupId(id), addr: n.addr.clone() })
+        .collect();
     let slots = SLOTS.slots().map(|slot| {
         let (node, epoch) = owner(slot.0);
         Owner { epoch: Epoch(epoch), group: GroupId(node as u32 + 1) }
@@ -131,7 +140,9 @@ impl Client {
                 self.input.advance(len);
                 return Some(value);
             }
-            let read = timeout(PATIENCE, self.stream.read_buf(&mut self.input)).await.expect("a reply in time");
+            let read = timeout(PATIENCE, self.stream.read_buf(&mut self.input))
+                .await
+                .expect("a reply in time");
             if read.unwrap_or(0) == 0 {
                 return None;
             }
@@ -153,7 +164,10 @@ impl Client {
 
     /// Whether nothing comes for a moment.
     pub(crate) async fn hears_nothing(&mut self) -> bool {
-        self.input.is_empty() && timeout(Duration::from_millis(50), self.stream.read_buf(&mut self.input)).await.is_err()
+        self.input.is_empty()
+            && timeout(Duration::from_millis(50), self.stream.read_buf(&mut self.input))
+                .await
+                .is_err()
     }
 
     pub(crate) fn stream(&mut self) -> &mut TcpStream {

@@ -51,9 +51,19 @@ async fn a_transaction_waits_whole_for_its_slot_and_keeps_its_place() {
     let mut client = c.client().await;
     c.nodes[0].set(FOO, Slot::Sealed);
     c.nodes[1].set(FOO, Slot::Ready { token: Token(3) });
-    client.send_all(&["append foo a", "multi", "append foo b", "append foo c", "exec", "append foo d"]).await;
+    client
+        .send_all(&[
+            "append foo a",
+            "multi",
+            "append foo b",
+            "append foo c",
+            "exec",
+            "append foo d",
+        ])
+        .await;
     until("the first has bounced", || c.nodes[0].bounced() > 0).await;
-    c.nodes[0].set(FOO, Slot::Granted { epoch: 2, addr: c.nodes[1].addr.clone(), token: Some(Token(3)) });
+    c.nodes[0]
+        .set(FOO, Slot::Granted { epoch: 2, addr: c.nodes[1].addr.clone(), token: Some(Token(3)) });
     let replies = client.replies(6).await;
     assert_eq!(replies[4], Value::Array(vec![Value::Int(2), Value::Int(3)]));
     assert_eq!(c.nodes[1].get("foo").unwrap(), "abcd");
@@ -73,13 +83,20 @@ async fn commands_are_checked_when_they_are_queued() {
         client.send_all(&["multi", bad, "set foo 1", "exec"]).await;
         let replies = client.replies(4).await;
         assert_eq!(replies[1].as_error(), Some(line));
-        assert_eq!(replies[3].as_error(), Some("EXECABORT Transaction discarded because of previous errors."));
+        assert_eq!(
+            replies[3].as_error(),
+            Some("EXECABORT Transaction discarded because of previous errors.")
+        );
     }
     client.send_all(&["multi", "set foo 1", "set key1 1", "exec"]).await;
     let replies = client.replies(4).await;
-    assert_eq!(replies[3].as_error(), Some("CROSSSLOT Keys in request don't hash to the same slot"));
+    assert_eq!(
+        replies[3].as_error(),
+        Some("CROSSSLOT Keys in request don't hash to the same slot")
+    );
     client.send_all(&["exec", "discard", "multi", "multi", "watch foo", "discard", "exec"]).await;
-    let errors: Vec<_> = client.replies(7).await.iter().map(|r| r.as_error().unwrap_or("-").to_owned()).collect();
+    let errors: Vec<_> =
+        client.replies(7).await.iter().map(|r| r.as_error().unwrap_or("-").to_owned()).collect();
     let want = [
         "ERR EXEC without MULTI",
         "ERR DISCARD without MULTI",
@@ -107,7 +124,9 @@ async fn a_watched_key_that_changes_cancels_the_transaction() {
     // EXEC, DISCARD and UNWATCH forget.
     client.send_all(&["watch foo", "unwatch", "set foo 5", "multi", "set foo 6", "exec"]).await;
     assert_eq!(client.replies(6).await[5], Value::Array(vec![ok()]));
-    client.send_all(&["watch foo key1", "watch foo", "watch key1", "multi", "get foo", "exec"]).await;
+    client
+        .send_all(&["watch foo key1", "watch foo", "watch key1", "multi", "get foo", "exec"])
+        .await;
     let replies = client.replies(6).await;
     assert!(replies[0].as_error().unwrap().starts_with("CROSSSLOT"));
     assert!(replies[5].as_error().unwrap().starts_with("CROSSSLOT"));
@@ -138,7 +157,8 @@ async fn a_blocked_command_follows_its_slot_with_the_time_that_is_left() {
     until("it blocks", || c.nodes[0].executed().len() == 1).await;
     sleep(Duration::from_millis(200)).await;
     c.nodes[1].set(FOO, Slot::Ready { token: Token(9) });
-    c.nodes[0].set(FOO, Slot::Granted { epoch: 2, addr: c.nodes[1].addr.clone(), token: Some(Token(9)) });
+    c.nodes[0]
+        .set(FOO, Slot::Granted { epoch: 2, addr: c.nodes[1].addr.clone(), token: Some(Token(9)) });
     until("it blocks at the new owner", || c.nodes[1].executed().len() == 1).await;
     let left: f64 = c.nodes[1].executed()[0].rsplit(' ').next().unwrap().parse().unwrap();
     assert!(left < 0.45, "{left}");
@@ -193,7 +213,8 @@ async fn halves() -> Cluster {
     for slot in 0..1024 {
         let (owner, other) = if slot < 512 { (0, 1) } else { (1, 0) };
         let epoch = if slot < 512 { 1 } else { 2 };
-        c.nodes[other].set(slot, Slot::Granted { epoch, addr: c.nodes[owner].addr.clone(), token: None });
+        c.nodes[other]
+            .set(slot, Slot::Granted { epoch, addr: c.nodes[owner].addr.clone(), token: None });
     }
     c.publish(2, |slot| if slot < 512 { (0, 1) } else { (1, 2) });
     c
@@ -229,21 +250,32 @@ async fn a_slot_on_the_move_is_neither_missed_nor_counted_twice() {
     let moving = ::cluster::SlotCount::DEFAULT.of(b"key:7").0;
     let (from, to) = if moving < 512 { (0, 1) } else { (1, 0) };
     for question in ["dbsize", "keys *", "scan"] {
-        let epoch = if question == "dbsize" { 5 } else if question == "keys *" { 7 } else { 9 };
+        let epoch = if question == "dbsize" {
+            5
+        } else if question == "keys *" {
+            7
+        } else {
+            9
+        };
         c.nodes[from].set(moving, Slot::Doubt);
         let asked = {
             let c_client = c.client().await;
             let question = question.to_owned();
             tokio::spawn(async move {
                 let mut client = c_client;
-                if question == "scan" { scan(&mut client, "").await } else { client.ask(&question).await }
+                if question == "scan" {
+                    scan(&mut client, "").await
+                } else {
+                    client.ask(&question).await
+                }
             })
         };
         let bounced = c.nodes[from].bounced();
         until("the node has turned it away", || c.nodes[from].bounced() > bounced).await;
         c.nodes[from].hand_over(&c.nodes[to], moving);
         c.nodes[to].set(moving, Slot::Owned);
-        c.nodes[from].set(moving, Slot::Granted { epoch, addr: c.nodes[to].addr.clone(), token: None });
+        c.nodes[from]
+            .set(moving, Slot::Granted { epoch, addr: c.nodes[to].addr.clone(), token: None });
         let answer = asked.await.unwrap();
         match answer {
             Value::Int(count) => assert_eq!(count, 200),
@@ -252,7 +284,10 @@ async fn a_slot_on_the_move_is_neither_missed_nor_counted_twice() {
         // And back.
         c.nodes[to].hand_over(&c.nodes[from], moving);
         c.nodes[from].set(moving, Slot::Owned);
-        c.nodes[to].set(moving, Slot::Granted { epoch: epoch + 1, addr: c.nodes[from].addr.clone(), token: None });
+        c.nodes[to].set(
+            moving,
+            Slot::Granted { epoch: epoch + 1, addr: c.nodes[from].addr.clone(), token: None },
+        );
     }
 }
 
@@ -298,7 +333,16 @@ async fn resp3_and_databases_have_connections_of_their_own() {
     let c = Cluster::start(1).await;
     let mut client = c.client().await;
     assert_eq!(client.ask("set foo 1").await, ok());
-    client.send_all(&["get foo", "hello 3 setname me", "get foo", "select 3", "get foo", "client getname"]).await;
+    client
+        .send_all(&[
+            "get foo",
+            "hello 3 setname me",
+            "get foo",
+            "select 3",
+            "get foo",
+            "client getname",
+        ])
+        .await;
     let replies = client.replies(6).await;
     let Value::Map(hello) = &replies[1] else { panic!("{:?}", replies[1]) };
     assert!(hello.contains(&(bulk("proto"), Value::Int(3))));
@@ -317,7 +361,11 @@ async fn nothing_is_served_before_the_password() {
     let c = Cluster::with(1, config).await;
     let mut client = c.client().await;
     for line in ["get foo", "ping", "nosuch", "client id", "multi"] {
-        assert_eq!(client.ask(line).await.as_error(), Some("NOAUTH Authentication required."), "{line}");
+        assert_eq!(
+            client.ask(line).await.as_error(),
+            Some("NOAUTH Authentication required."),
+            "{line}"
+        );
     }
     assert!(client.ask("hello 3").await.as_error().unwrap().starts_with("NOAUTH HELLO"));
     assert!(client.ask("auth wrong").await.as_error().unwrap().starts_with("WRONGPASS"));
@@ -343,7 +391,18 @@ async fn clients_can_be_listed_named_muted_and_ended() {
     let list = list.as_str().unwrap();
     assert_eq!(list.lines().count(), 2);
     assert!(list.contains("name=one ") && list.contains(&format!("id={id} ")));
-    client.send_all(&["client reply skip", "ping", "echo a", "client reply off", "get foo", "echo b", "client reply on", "echo c"]).await;
+    client
+        .send_all(&[
+            "client reply skip",
+            "ping",
+            "echo a",
+            "client reply off",
+            "get foo",
+            "echo b",
+            "client reply on",
+            "echo c",
+        ])
+        .await;
     assert_eq!(client.replies(3).await, [bulk("a"), ok(), bulk("c")]);
     assert_eq!(client.ask(&format!("client kill id {id}")).await, Value::Int(1));
     assert_eq!(other.try_reply().await, None);
@@ -360,24 +419,42 @@ async fn settings_can_be_read_and_some_changed() {
     assert_eq!(client.ask("config get maxclients").await, pair("maxclients", "77"));
     assert_eq!(client.ask("get foo").await, Value::Null);
     let Value::Array(slow) = client.ask("slowlog get").await else { panic!("a list") };
-    assert!(slow.iter().any(|entry| entry.as_items().unwrap()[3] == Value::Array(vec![bulk("get"), bulk("foo")])), "{slow:?}");
-    for bad in ["config set maxmemory 5", "config set nosuch 1", "config set maxclients 0", "config set maxclients x", "config nosuch"] {
+    assert!(
+        slow.iter()
+            .any(|entry| entry.as_items().unwrap()[3]
+                == Value::Array(vec![bulk("get"), bulk("foo")])),
+        "{slow:?}"
+    );
+    for bad in [
+        "config set maxmemory 5",
+        "config set nosuch 1",
+        "config set maxclients 0",
+        "config set maxclients x",
+        "config nosuch",
+    ] {
         assert!(client.ask(bad).await.as_error().is_some(), "{bad}");
     }
     let info = client.ask("info").await;
     let info = info.as_str().unwrap().to_owned();
-    for line in ["loading:0\r\n", "redis_version:7.0.15\r\n", "role:master\r\n", "cluster_enabled:0\r\n"] {
+    for line in
+        ["loading:0\r\n", "redis_version:7.0.15\r\n", "role:master\r\n", "cluster_enabled:0\r\n"]
+    {
         assert!(info.contains(line), "{line}");
     }
     assert!(matches!(client.ask("command count").await, Value::Int(count) if count > 100));
-    assert_eq!(client.ask("slotshashkey foo key1").await, Value::Array(vec![Value::Int(289), Value::Int(80)]));
+    assert_eq!(
+        client.ask("slotshashkey foo key1").await,
+        Value::Array(vec![Value::Int(289), Value::Int(80)])
+    );
 }
 
 #[tokio::test]
 async fn a_reset_makes_a_session_as_new() {
     let c = Cluster::start(1).await;
     let mut client = c.client().await;
-    client.send_all(&["hello 3 setname x", "select 2", "multi", "reset", "client getname", "exec"]).await;
+    client
+        .send_all(&["hello 3 setname x", "select 2", "multi", "reset", "client getname", "exec"])
+        .await;
     let replies = client.replies(6).await;
     assert_eq!(replies[3], Value::Simple("RESET".to_owned()));
     assert_eq!(replies[4], Value::Null);

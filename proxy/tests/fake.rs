@@ -22,11 +22,17 @@ pub(crate) enum Slot {
     /// Everything bounces with XHOLD: in doubt, importing.
     Doubt,
     /// XMOVED epoch addr token.
-    Granted { epoch: u64, addr: String, token: Option<Token> },
+    Granted {
+        epoch: u64,
+        addr: String,
+        token: Option<Token>,
+    },
     /// XASK.
     Absent,
     /// Becomes `Owned` when the token is presented; XHOLD before.
-    Ready { token: Token },
+    Ready {
+        token: Token,
+    },
 }
 
 /// How the node mistreats connections.
@@ -149,7 +155,9 @@ impl FakeNode {
             Slot::Owned => Some(format!(">3\r\n+slipway\r\n+open\r\n:{slot}\r\n")),
             Slot::Granted { epoch, addr, token } => {
                 let token = token.map_or("-".to_owned(), |t| t.to_string());
-                Some(format!(">6\r\n+slipway\r\n+moved\r\n:{slot}\r\n:{epoch}\r\n+{addr}\r\n+{token}\r\n"))
+                Some(format!(
+                    ">6\r\n+slipway\r\n+moved\r\n:{slot}\r\n:{epoch}\r\n+{addr}\r\n+{token}\r\n"
+                ))
             }
             _ => None,
         };
@@ -165,14 +173,20 @@ impl FakeNode {
     /// Gives the keys of a slot to another node.
     pub(crate) fn hand_over(&self, to: &Self, slot: u16) {
         let mut state = self.state.lock().unwrap();
-        let keys: Vec<Vec<u8>> = state.data.keys().filter(|k| SLOTS.of(k).0 == slot).cloned().collect();
+        let keys: Vec<Vec<u8>> =
+            state.data.keys().filter(|k| SLOTS.of(k).0 == slot).cloned().collect();
         let moved: Vec<_> = keys.into_iter().filter_map(|k| state.data.remove_entry(&k)).collect();
         drop(state);
         to.state.lock().unwrap().data.extend(moved);
     }
 
     pub(crate) fn get(&self, key: &str) -> Option<String> {
-        self.state.lock().unwrap().data.get(key.as_bytes()).map(|v| String::from_utf8(v.clone()).unwrap())
+        self.state
+            .lock()
+            .unwrap()
+            .data
+            .get(key.as_bytes())
+            .map(|v| String::from_utf8(v.clone()).unwrap())
     }
 
     /// Requests that were executed, each as one line.
@@ -227,9 +241,13 @@ impl FakeNode {
                 kept.extend(reply);
                 parked = None;
             }
-            let wakes = parked.as_ref().and_then(|p| p.end).unwrap_or_else(|| Instant::now() + Duration::from_mins(1));
+            let wakes = parked
+                .as_ref()
+                .and_then(|p| p.end)
+                .unwrap_or_else(|| Instant::now() + Duration::from_mins(1));
             let manner = self.state.lock().unwrap().manner;
-            if manner != Manner::Mute && stream.write_all(&std::mem::take(&mut kept)).await.is_err() {
+            if manner != Manner::Mute && stream.write_all(&std::mem::take(&mut kept)).await.is_err()
+            {
                 break;
             }
             tokio::select! {
@@ -265,9 +283,11 @@ impl FakeNode {
         while let Some((value, len)) = decode(input).unwrap() {
             input.drain(..len);
             let Value::Array(items) = value else { panic!("a request is an array") };
-            let words: Vec<Vec<u8>> = items.iter().map(|i| i.as_bytes().unwrap().to_vec()).collect();
+            let words: Vec<Vec<u8>> =
+                items.iter().map(|i| i.as_bytes().unwrap().to_vec()).collect();
             let mut state = self.state.lock().unwrap();
-            let ours = words[0].eq_ignore_ascii_case(b"slipway") || words[0].eq_ignore_ascii_case(b"hello");
+            let ours = words[0].eq_ignore_ascii_case(b"slipway")
+                || words[0].eq_ignore_ascii_case(b"hello");
             batch += usize::from(!ours);
             state.in_flight_max = state.in_flight_max.max(batch);
             if !ours && state.manner == Manner::DropBefore {
@@ -276,9 +296,12 @@ impl FakeNode {
             }
             if words[0].eq_ignore_ascii_case(b"blpop") {
                 let seconds: f64 = String::from_utf8_lossy(&words[2]).parse().unwrap();
-                let end = (seconds > 0.0).then(|| Instant::now() + Duration::from_secs_f64(seconds));
+                let end =
+                    (seconds > 0.0).then(|| Instant::now() + Duration::from_secs_f64(seconds));
                 parked = Some(Parked { key: words[1].clone(), end });
-                state.executed.push(words.iter().map(|w| String::from_utf8_lossy(w).into_owned()).collect());
+                state
+                    .executed
+                    .push(words.iter().map(|w| String::from_utf8_lossy(w).into_owned()).collect());
                 continue;
             }
             let reply = state.answer(link, &words);
@@ -353,7 +376,8 @@ impl State {
         let mut rest = words[2..].iter().cloned();
         let mut number = || rest.next().unwrap().parse::<usize>().unwrap();
         let (commands, watches) = (number(), number());
-        let watched: Vec<(String, String)> = (0..watches).map(|_| (rest.next().unwrap(), rest.next().unwrap())).collect();
+        let watched: Vec<(String, String)> =
+            (0..watches).map(|_| (rest.next().unwrap(), rest.next().unwrap())).collect();
         let commands: Vec<Vec<Vec<u8>>> = (0..commands)
             .map(|_| {
                 let argc = rest.next().unwrap().parse::<usize>().unwrap();
@@ -361,7 +385,10 @@ impl State {
             })
             .collect();
         let keys = commands.iter().flat_map(|c| keys_of(c)).map(<[u8]>::to_vec);
-        let slots: Vec<u16> = keys.chain(watched.iter().map(|w| w.0.clone().into_bytes())).map(|k| SLOTS.of(&k).0).collect();
+        let slots: Vec<u16> = keys
+            .chain(watched.iter().map(|w| w.0.clone().into_bytes()))
+            .map(|k| SLOTS.of(&k).0)
+            .collect();
         if let Some(bounce) = self.enter(link, &slots, true) {
             return bounce;
         }
@@ -370,7 +397,8 @@ impl State {
         }
         let mut out = format!("*{}\r\n", commands.len()).into_bytes();
         for command in commands {
-            self.executed.push(command.iter().map(|w| String::from_utf8_lossy(w).into_owned()).collect());
+            self.executed
+                .push(command.iter().map(|w| String::from_utf8_lossy(w).into_owned()).collect());
             out.extend(self.execute(&command));
         }
         String::from_utf8(out).unwrap()
@@ -383,7 +411,8 @@ impl State {
         if let Some(bounce) = self.enter(link, &slots, words[1] == "FLUSHDB") {
             return bounce;
         }
-        let mut keys: Vec<Vec<u8>> = self.data.keys().filter(|k| slots.contains(&SLOTS.of(k).0)).cloned().collect();
+        let mut keys: Vec<Vec<u8>> =
+            self.data.keys().filter(|k| slots.contains(&SLOTS.of(k).0)).cloned().collect();
         keys.sort();
         let out = match words[1].as_str() {
             "DBSIZE" => format!(":{}\r\n", keys.len()).into_bytes(),
@@ -415,7 +444,8 @@ impl State {
                 next = slot.to_string();
                 break;
             }
-            let mut keys: Vec<&Vec<u8>> = self.data.keys().filter(|k| SLOTS.of(k).0 == slot).collect();
+            let mut keys: Vec<&Vec<u8>> =
+                self.data.keys().filter(|k| SLOTS.of(k).0 == slot).collect();
             keys.sort();
             let start = after.take();
             keys.retain(|key| start.as_ref().is_none_or(|after| *key > after));
@@ -431,14 +461,16 @@ impl State {
                 break;
             }
         }
-        let position = after.map_or("0".to_owned(), |key| format!("x{}", String::from_utf8(key).unwrap()));
+        let position =
+            after.map_or("0".to_owned(), |key| format!("x{}", String::from_utf8(key).unwrap()));
         let list: Vec<u8> = found.iter().flat_map(|k| bulk(Some(k))).collect();
         let list = String::from_utf8(list).unwrap();
         format!("*3\r\n+{next}\r\n+{position}\r\n*{}\r\n{list}", found.len())
     }
 
     fn answer(&mut self, link: u64, words: &[Vec<u8>]) -> Vec<u8> {
-        let text: Vec<String> = words.iter().map(|w| String::from_utf8_lossy(w).into_owned()).collect();
+        let text: Vec<String> =
+            words.iter().map(|w| String::from_utf8_lossy(w).into_owned()).collect();
         if text[0].eq_ignore_ascii_case("slipway") {
             self.words.push(text.clone());
             return self.word(link, &text).into_bytes();
@@ -462,7 +494,9 @@ impl State {
         match self.slots.get(&slot).unwrap_or(&Slot::Owned) {
             Slot::Owned if !sticky => None,
             Slot::Sealed if !sticky && !write => None,
-            Slot::Owned | Slot::Sealed | Slot::Doubt | Slot::Ready { .. } => Some(format!("-XHOLD {slot}\r\n")),
+            Slot::Owned | Slot::Sealed | Slot::Doubt | Slot::Ready { .. } => {
+                Some(format!("-XHOLD {slot}\r\n"))
+            }
             Slot::Granted { epoch, addr, token } => {
                 let token = token.map_or("-".to_owned(), |t| t.to_string());
                 Some(format!("-XMOVED {slot} {epoch} {addr} {token}\r\n"))
@@ -509,7 +543,8 @@ impl State {
                 if let Some(bounce) = self.enter(link, &slots, false) {
                     return bounce;
                 }
-                let versions: Vec<String> = words[2..].iter().map(|k| self.version(k.as_bytes())).collect();
+                let versions: Vec<String> =
+                    words[2..].iter().map(|k| self.version(k.as_bytes())).collect();
                 format!("*{}\r\n+{}\r\n", versions.len(), versions.join("\r\n+"))
             }
             "EXEC" => self.exec(link, words),

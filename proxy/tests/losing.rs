@@ -44,7 +44,10 @@ async fn a_node_that_stays_away_is_named_in_one_error_a_request() {
     client.send_all(&["set foo 1", "get foo", "mget foo key1"]).await;
     for reply in client.replies(3).await {
         let line = reply.as_error().unwrap().to_owned();
-        assert!(line.starts_with(&format!("ERR slipway: node {} is down", c.nodes[0].addr)), "{line}");
+        assert!(
+            line.starts_with(&format!("ERR slipway: node {} is down", c.nodes[0].addr)),
+            "{line}"
+        );
     }
     assert!(began.elapsed() >= Duration::from_millis(150));
     // From now on the answer is immediate, until the node is back.

@@ -1,6 +1,11 @@
 //! A proxy in front of fake nodes: every rule of `docs/WIRE.md` §2–3 as seen from the proxy.
 
-#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "what goes wrong in a test ends it")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "what goes wrong in a test ends it"
+)]
 
 mod cluster;
 mod commands;

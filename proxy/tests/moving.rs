@@ -106,7 +106,8 @@ async fn a_grant_is_followed_with_its_token_first() {
     c.nodes[1].set(FOO, Slot::Ready { token });
     client.send_all(&appends("foo", 0, 50)).await;
     until("the writes have bounced", || c.nodes[0].bounced() > 0).await;
-    c.nodes[0].set(FOO, Slot::Granted { epoch: 2, addr: c.nodes[1].addr.clone(), token: Some(token) });
+    c.nodes[0]
+        .set(FOO, Slot::Granted { epoch: 2, addr: c.nodes[1].addr.clone(), token: Some(token) });
     client.replies(50).await;
     assert_eq!(c.nodes[1].get("foo").unwrap(), written(0, 50));
     assert_eq!(c.nodes[0].get("foo"), None);
@@ -121,7 +122,8 @@ async fn a_grant_whose_push_was_missed_is_learnt_from_the_bounce_or_from_where()
     for granted_first in [true, false] {
         let c = Cluster::start(2).await;
         c.nodes[0].push_nothing();
-        let grant = Slot::Granted { epoch: 2, addr: c.nodes[1].addr.clone(), token: Some(Token(7)) };
+        let grant =
+            Slot::Granted { epoch: 2, addr: c.nodes[1].addr.clone(), token: Some(Token(7)) };
         c.nodes[1].set(FOO, Slot::Ready { token: Token(7) });
         let mut client = c.client().await;
         if granted_first {
@@ -171,7 +173,8 @@ async fn the_owner_in_the_table_is_tried_although_its_epoch_is_not_higher() {
     let c = Cluster::start(2).await;
     let mut client = c.client().await;
     c.nodes[1].set(FOO, Slot::Absent);
-    c.nodes[0].set(FOO, Slot::Granted { epoch: 2, addr: c.nodes[1].addr.clone(), token: Some(Token(1)) });
+    c.nodes[0]
+        .set(FOO, Slot::Granted { epoch: 2, addr: c.nodes[1].addr.clone(), token: Some(Token(1)) });
     client.send("set foo 1").await;
     until("the new owner has refused", || c.nodes[1].bounced() > 0).await;
     c.nodes[0].set(FOO, Slot::Owned);
@@ -242,15 +245,33 @@ async fn parts_of_a_command_are_joined_whatever_happens_to_each() {
     // Both slots are on one connection, so the command bounces whole and is cut.
     c.nodes[0].set(FOO, Slot::Sealed);
     c.nodes[1].set(FOO, Slot::Ready { token: Token(5) });
-    client.send_all(&["mset foo 1 key1 2 key2 3", "mget key1 foo key2 none foo", "del foo key1"]).await;
+    client
+        .send_all(&["mset foo 1 key1 2 key2 3", "mget key1 foo key2 none foo", "del foo key1"])
+        .await;
     until("the command has bounced", || c.nodes[0].bounced() > 0).await;
     until("what is not held is done", || c.nodes[0].get("key2").is_some()).await;
     assert!(client.hears_nothing().await);
-    c.nodes[0].set(FOO, Slot::Granted { epoch: 2, addr: c.nodes[1].addr.clone(), token: Some(Token(5)) });
+    c.nodes[0]
+        .set(FOO, Slot::Granted { epoch: 2, addr: c.nodes[1].addr.clone(), token: Some(Token(5)) });
     let replies = client.replies(3).await;
     let values = [bulk("2"), bulk("1"), bulk("3"), Value::Null, bulk("1")];
     assert_eq!(replies, [ok(), Value::Array(values.to_vec()), Value::Int(2)]);
     assert_eq!((c.nodes[0].get("key1"), c.nodes[1].get("foo")), (None, None));
+}
+
+#[tokio::test]
+async fn slots_that_are_only_stuck_along_with_another_go_on_at_once() {
+    let c = Cluster::start(1).await;
+    c.nodes[0].push_nothing();
+    c.nodes[0].set(FOO, Slot::Sealed);
+    let mut client = c.client().await;
+    client
+        .send_all(&["mset foo 1 key1 2", "append key1 3", "append key1 4", "append key1 5"])
+        .await;
+    until("the other slot is served", || c.nodes[0].get("key1").is_some_and(|v| v == "2345")).await;
+    assert!(!c.nodes[0].words().contains(&format!("WHERE {KEY1}")), "nothing to ask");
+    c.nodes[0].set(FOO, Slot::Owned);
+    assert_eq!(client.replies(4).await, [ok(), Value::Int(2), Value::Int(3), Value::Int(4)]);
 }
 
 #[tokio::test]
@@ -348,7 +369,8 @@ async fn slots_that_move_to_and_fro_under_a_pipeline_lose_and_reorder_nothing() 
                 // The data goes along: one list of values for both nodes.
                 nodes[from].hand_over(&nodes[to], slot);
                 nodes[to].set(slot, Slot::Ready { token });
-                let grant = Slot::Granted { epoch: round + 2, addr: addrs[to].clone(), token: Some(token) };
+                let grant =
+                    Slot::Granted { epoch: round + 2, addr: addrs[to].clone(), token: Some(token) };
                 nodes[from].set(slot, grant);
             }
             sleep(Duration::from_millis(2)).await;

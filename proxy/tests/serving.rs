@@ -1,6 +1,6 @@
 //! What a client sees of the proxy when nothing moves: framing, order, limits, stopping.
 
-use crate::cluster::{Cluster, Client, bulk, ok, quick, until};
+use crate::cluster::{Client, Cluster, bulk, ok, quick, until};
 use crate::fake::{Manner, Slot};
 use protocol::frame::Value;
 use std::time::Duration;
@@ -25,7 +25,9 @@ async fn values_of_every_size_go_through_unchanged() {
     let mut client = c.client().await;
     for size in [0, 1, 1000, 16_000, 16_384, 20_000, 65_536, 70_000, 300_000, 5_000_000] {
         let value: String = (0..size).map(|i| char::from(b'a' + (i % 23) as u8)).collect();
-        client.send_all(&[format!("set foo {value}"), "get foo".to_owned(), "get key1".to_owned()]).await;
+        client
+            .send_all(&[format!("set foo {value}"), "get foo".to_owned(), "get key1".to_owned()])
+            .await;
         assert_eq!(client.reply().await, ok(), "{size}");
         assert_eq!(client.reply().await, bulk(&value), "{size}");
         assert_eq!(client.reply().await, Value::Null, "{size}");
@@ -76,7 +78,10 @@ async fn past_the_bound_of_unanswered_bytes_a_socket_is_not_read() {
     let request = format!("*3\r\n$3\r\nSET\r\n$3\r\nfoo\r\n${}\r\n{value}\r\n", value.len());
     let mut sent = 0;
     // The system's buffers take some, the proxy 64 MiB, and then no more.
-    while timeout(Duration::from_millis(500), client.stream().write_all(request.as_bytes())).await.is_ok() {
+    while timeout(Duration::from_millis(500), client.stream().write_all(request.as_bytes()))
+        .await
+        .is_ok()
+    {
         sent += 1;
         assert!(sent < 120, "the proxy takes everything");
     }
@@ -109,7 +114,15 @@ async fn garbage_is_answered_and_the_connection_closed() {
 async fn unknown_commands_never_reach_a_node() {
     let c = Cluster::start(1).await;
     let mut client = c.client().await;
-    for line in ["nosuch foo", "slipway state", "subscribe x", "replicaof no one", "monitor", "get", "get a b"] {
+    for line in [
+        "nosuch foo",
+        "slipway state",
+        "subscribe x",
+        "replicaof no one",
+        "monitor",
+        "get",
+        "get a b",
+    ] {
         assert!(client.ask(line).await.as_error().is_some(), "{line}");
     }
     assert!(c.nodes[0].executed().is_empty());
@@ -184,5 +197,52 @@ async fn too_many_clients_are_told_so() {
             break;
         }
         assert!(Instant::now() < end);
+    }
+}
+
+#[tokio::test]
+async fn past_the_bound_of_all_sessions_only_idle_ones_are_read() {
+    let mut config = quick();
+    config.limits.process_unanswered_bytes_max = 32 << 20;
+    let c = Cluster::with(2, config).await;
+    c.publish(2, |slot| if slot == FOO { (1, 2) } else { (0, 1) });
+    let mut greedy = c.client().await;
+    while c.nodes[1].executed().is_empty() {
+        assert_eq!(greedy.ask("set foo 1").await, ok());
+    }
+    c.nodes[1].behave(Manner::Deaf);
+    let request = |megabytes: usize| {
+        let value = "v".repeat(megabytes << 20);
+        format!("*3\r\n$3\r\nSET\r\n$3\r\nfoo\r\n${}\r\n{value}\r\n", value.len())
+    };
+    let mut sent = 0;
+    while timeout(Duration::from_millis(300), greedy.stream().write_all(request(4).as_bytes()))
+        .await
+        .is_ok()
+    {
+        sent += 1;
+        assert!(sent < 14, "everything is taken");
+    }
+    // Two with half a request each: one of them may finish, and then the other.
+    let mut halves = Vec::new();
+    for _ in 0..2 {
+        let mut client = c.client().await;
+        let bytes = request(8).into_bytes();
+        let task = tokio::spawn(async move {
+            client.stream().write_all(&bytes).await.unwrap();
+            client.reply().await
+        });
+        halves.push(task);
+    }
+    sleep(Duration::from_millis(100)).await;
+    let mut small = c.client().await;
+    assert_eq!(small.ask("set key1 1").await, ok());
+    assert_eq!(small.ask("get key1").await, bulk("1"));
+    c.nodes[1].behave(Manner::Good);
+    for _ in 0..sent {
+        assert_eq!(greedy.reply().await, ok());
+    }
+    for half in halves {
+        assert_eq!(half.await.unwrap(), ok());
     }
 }

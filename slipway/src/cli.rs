@@ -164,7 +164,8 @@ mod tests {
 
     #[test]
     fn migrate_takes_ranges_and_a_group() {
-        let Ok(Command::Migrate(args)) = parse("slipway migrate --slots 0-9,12 --to 2 --json") else {
+        let Ok(Command::Migrate(args)) = parse("slipway migrate --slots 0-9,12 --to 2 --json")
+        else {
             panic!("not understood")
         };
         assert_eq!((args.slots.to_string().as_str(), args.to, args.show.json), ("0-9,12", 2, true));

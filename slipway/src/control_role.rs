@@ -16,7 +16,9 @@ struct Settings {
 }
 
 pub(crate) fn run(args: &RoleArgs) -> Result<ExitCode> {
-    daemon::role(args, check, |settings| daemon::run(settings.grace, async |daemon| start(&daemon, &settings)))
+    daemon::role(args, check, |settings| {
+        daemon::run(settings.grace, async |daemon| start(&daemon, &settings))
+    })
 }
 
 fn check(file: File) -> Result<Settings> {
@@ -27,7 +29,8 @@ fn check(file: File) -> Result<Settings> {
 fn start(daemon: &Daemon, settings: &Settings) -> Result<()> {
     let address = service::listener::resolve(&settings.listen, "listen")?;
     let listener = service::listener::bind(address, 1, "listen")?.pop().context("no listener")?;
-    let controller = control::Controller::start(&settings.config, &daemon.registry, &daemon.shutdown)?;
+    let controller =
+        control::Controller::start(&settings.config, &daemon.registry, &daemon.shutdown)?;
     daemon.admin(listener, controller.routes, controller.readiness)?;
     tracing::info!(%address, data = %settings.config.data.display(), "the controller runs");
     Ok(())

@@ -34,11 +34,15 @@ pub(crate) struct Daemon {
 }
 
 /// Runs `start` and then whatever it has spawned, until a signal comes or something fails.
-pub(crate) fn run(grace: Duration, start: impl AsyncFnOnce(Daemon) -> Result<()>) -> Result<ExitCode> {
+pub(crate) fn run(
+    grace: Duration,
+    start: impl AsyncFnOnce(Daemon) -> Result<()>,
+) -> Result<ExitCode> {
     failpoint::arm_from_environment()?;
     let _logging = telemetry::start(telemetry::Format::Human)?;
     service::limits::raise_open_files();
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(THREADS).enable_all().build()?;
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(THREADS).enable_all().build()?;
     let daemon = Daemon::new(grace)?;
     let ended = runtime.block_on(daemon.clone().live(start));
     daemon.admin_stop.cancel();
@@ -48,7 +52,9 @@ pub(crate) fn run(grace: Duration, start: impl AsyncFnOnce(Daemon) -> Result<()>
         return Err(error);
     }
     if let Ended::GraceOver { tasks } = ended {
-        say::error(format_args!("stopped with {tasks} tasks unfinished: the time to finish was over"));
+        say::error(format_args!(
+            "stopped with {tasks} tasks unfinished: the time to finish was over"
+        ));
         return Ok(ExitCode::from(DEGRADED));
     }
     Ok(ended.code())
@@ -78,21 +84,32 @@ impl Daemon {
     }
 
     /// Runs one part of the process. If it fails, or ends before it was told to, the process stops.
-    pub(crate) fn part(&self, name: &'static str, work: impl Future<Output = Result<()>> + Send + 'static) {
+    pub(crate) fn part(
+        &self,
+        name: &'static str,
+        work: impl Future<Output = Result<()>> + Send + 'static,
+    ) {
         let daemon = self.clone();
         self.shutdown.tasks().spawn(async move {
             let result = work.await;
             let early = !daemon.shutdown.draining().is_cancelled();
             match result {
                 Err(error) => daemon.fail(error.context(name)),
-                Ok(()) if early => daemon.fail(anyhow::anyhow!("{name} ended by itself: the log says more")),
+                Ok(()) if early => {
+                    daemon.fail(anyhow::anyhow!("{name} ended by itself: the log says more"))
+                }
                 Ok(()) => {}
             }
         });
     }
 
     /// Serves the admin port beside everything else.
-    pub(crate) fn admin(&self, listener: TcpListener, routes: Routes, readiness: Readiness) -> Result<()> {
+    pub(crate) fn admin(
+        &self,
+        listener: TcpListener,
+        routes: Routes,
+        readiness: Readiness,
+    ) -> Result<()> {
         let server = Server::new(routes, &self.registry, readiness, Limits::default())?;
         let (daemon, stop) = (self.clone(), self.admin_stop.clone());
         tokio::spawn(async move {
@@ -112,8 +129,10 @@ impl Daemon {
 
 /// Reads a file of settings.
 pub(crate) fn read<T: DeserializeOwned>(path: &Path) -> Result<T> {
-    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
-    toml::from_str(&text).map_err(|error| anyhow::anyhow!("{}: {}", path.display(), error.to_string().trim_end()))
+    let text =
+        std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    toml::from_str(&text)
+        .map_err(|error| anyhow::anyhow!("{}: {}", path.display(), error.to_string().trim_end()))
 }
 
 /// Reads the settings and checks them; then runs the role, unless only the check was asked for.

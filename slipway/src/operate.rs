@@ -72,7 +72,10 @@ pub(crate) fn pace(args: &PaceArgs) -> Result<ExitCode> {
 }
 
 /// Runs one conversation with the controller; its errors become exit statuses.
-fn ask(args: &ShowArgs, talk: impl AsyncFnOnce(Client) -> Result<ExitCode, ClientError>) -> Result<ExitCode> {
+fn ask(
+    args: &ShowArgs,
+    talk: impl AsyncFnOnce(Client) -> Result<ExitCode, ClientError>,
+) -> Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let client = Client::new(&args.admin, ANSWER_TIME);
     Ok(runtime.block_on(talk(client)).unwrap_or_else(|error| ExitCode::from(complain(&error))))
@@ -82,10 +85,15 @@ fn ask(args: &ShowArgs, talk: impl AsyncFnOnce(Client) -> Result<ExitCode, Clien
 fn complain(error: &ClientError) -> u8 {
     say::error(error);
     let (status, what_to_do) = match error {
-        ClientError::Unreachable(_) => (UNREACHABLE, "start it with `slipway up`, or name its admin address with --admin HOST:PORT"),
+        ClientError::Unreachable(_) => (
+            UNREACHABLE,
+            "start it with `slipway up`, or name its admin address with --admin HOST:PORT",
+        ),
         ClientError::Refused(why) => (USAGE, why.what_to_do.as_str()),
         ClientError::Unable(why) => (FAILED, why.what_to_do.as_str()),
-        ClientError::Foreign(_) => (FAILED, "name the controller's admin address with --admin HOST:PORT"),
+        ClientError::Foreign(_) => {
+            (FAILED, "name the controller's admin address with --admin HOST:PORT")
+        }
     };
     if !what_to_do.is_empty() {
         say::note(format_args!("  → {what_to_do}"));

@@ -61,10 +61,12 @@ async fn serve(
 ) -> Result<()> {
     let stop = daemon.shutdown.draining();
     let client = Client::new(settings.controller, CONTROL_TIME);
-    let Some(watch) = control::table::follow(client, daemon.shutdown.tasks(), stop.clone()).await else {
+    let Some(watch) = control::table::follow(client, daemon.shutdown.tasks(), stop.clone()).await
+    else {
         return Ok(());
     };
-    let config = proxy::Config { cluster: Some(watch.tables.borrow().cluster.clone()), ..settings.config };
+    let config =
+        proxy::Config { cluster: Some(watch.tables.borrow().cluster.clone()), ..settings.config };
     let source = TableSource { tables: watch.tables, refresh: watch.refresh };
     let proxy = Proxy::new(config)?;
     proxy.register(&daemon.registry)?;

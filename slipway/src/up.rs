@@ -87,7 +87,10 @@ fn take(args: &UpArgs) -> Result<Taken> {
     let count = args.groups.map_or(places.count().max(2), |n| n as usize);
     if count < places.count() {
         let have = places.count();
-        bail!("--groups {count}, but {} has {have} groups: they can be added here, not taken away", args.data.display());
+        bail!(
+            "--groups {count}, but {} has {have} groups: they can be added here, not taken away",
+            args.data.display()
+        );
     }
     let groups = places.bind(count, (cores / count).max(1))?;
     Ok(Taken { args: args.clone(), _lock: lock, listeners, admin, groups })
@@ -100,13 +103,15 @@ async fn start(daemon: &Daemon, taken: Taken) -> Result<()> {
     let mut config = control::Config::new(args.data.join("control"), known);
     config.slot_count = args.slots.and_then(SlotCount::new);
     let controller = Controller::start(&config, &daemon.registry, &daemon.shutdown)?;
-    let slot_count = controller.table.tables.borrow().slot_count().context("the slot table has no slots")?;
+    let slot_count =
+        controller.table.tables.borrow().slot_count().context("the slot table has no slots")?;
 
     // Cancelled when the proxy has ended, however it ends.
     let nodes_stop = CancellationToken::new();
     let proxy_is_over = nodes_stop.clone().drop_guard();
     for group in groups {
-        let mut config = node::Config::new(args.data.join(format!("node-{}", group.id)), group.addr);
+        let mut config =
+            node::Config::new(args.data.join(format!("node-{}", group.id)), group.addr);
         config.workers = group.sockets.len();
         config.slot_count = slot_count;
         let (registry, stop) = (daemon.registry.clone(), nodes_stop.clone());
@@ -118,7 +123,8 @@ async fn start(daemon: &Daemon, taken: Taken) -> Result<()> {
     let source = TableSource { tables: controller.table.tables, refresh: controller.table.refresh };
     let cluster = source.tables.borrow().cluster.clone();
     let workers = listeners.len();
-    let config = proxy::Config { workers, slot_count, cluster: Some(cluster), ..proxy::Config::default() };
+    let config =
+        proxy::Config { workers, slot_count, cluster: Some(cluster), ..proxy::Config::default() };
     let proxy = Proxy::new(config)?;
     proxy.register(&daemon.registry)?;
     let stop = daemon.shutdown.draining().clone();

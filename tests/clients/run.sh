@@ -97,6 +97,7 @@ point() {
     fi
 }
 
+[[ $(cli PING 2>&1) == PONG ]] || { echo "FAIL nobody answers at $address" && exit 1; }
 point "redis-py RESP2" redis_py 2
 point "redis-py RESP3" redis_py 3
 point "ioredis RESP2" ioredis 2

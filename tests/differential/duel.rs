@@ -57,6 +57,17 @@ impl Found {
         let name = String::from_utf8_lossy(&self.mismatch.request[0]).to_uppercase();
         if self.in_data { format!("data: {name}") } else { name }
     }
+
+    /// The topic and how the replies begin: two that differ in it are two faults.
+    pub(crate) fn signature(&self) -> String {
+        let start = |reply: &Reply| {
+            let text = reply.to_string();
+            let length = if reply.is_error() { 60 } else { 1 };
+            text.chars().filter(|c| !c.is_ascii_digit()).take(length).collect::<String>()
+        };
+        let Mismatch { redis, slipway, .. } = &self.mismatch;
+        format!("{} {} {}", self.topic(), start(redis), start(slipway))
+    }
 }
 
 /// Why a round stops early.

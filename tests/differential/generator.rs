@@ -214,6 +214,14 @@ impl<'a> Generator<'a> {
 }
 
 impl Step {
+    /// The command, in upper case.
+    pub(crate) fn name(&self) -> String {
+        match self {
+            Self::Send { request, .. } => String::from_utf8_lossy(&request[0]).to_uppercase(),
+            Self::Wait(_) => String::new(),
+        }
+    }
+
     /// How many words it sends.
     pub(crate) fn request_len(&self) -> usize {
         if let Self::Send { request, .. } = self { request.len() } else { 0 }

@@ -32,7 +32,7 @@ const SCRIPTS: [&str; 5] = [
     include_str!("scenarios/first_contact.txt"),
 ];
 
-const REPLY_MAX: Duration = Duration::from_secs(10);
+const REPLY_MAX: Duration = Duration::from_secs(5);
 /// What is due after a time may be so much later on a busy machine.
 const LATE_MAX: Duration = Duration::from_secs(3);
 
@@ -52,8 +52,11 @@ pub(crate) fn play_all(redis: &Server, slipway: &Server, allowed: &Allowed) -> V
                 kept: BTreeMap::new(),
             };
             if let Err(why) = stage.play(lines) {
+                drop(stage);
                 faults.push(format!("== {name} (RESP{protocol})\n{why}"));
                 slipway.revive();
+                // The other language would say the same once more.
+                break;
             }
         }
     }
@@ -239,7 +242,14 @@ impl Stage<'_> {
         let before = [self.servers[0].waiting()?, self.servers[1].waiting()?];
         self.send(name, request);
         self.actors.get_mut(name).unwrap().waits = true;
-        self.count(before.map(|count| count + 1))
+        let waits = self.count(before.map(|count| count + 1));
+        let slipway = &mut self.actors.get_mut(name).unwrap().connections[1];
+        match waits {
+            Err(why) if slipway.has_input() => {
+                Err(format!("{why}; it answers {}", slipway.reply()))
+            }
+            waits => waits,
+        }
     }
 
     fn close(&mut self, name: &str) -> Result<(), String> {

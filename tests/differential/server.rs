@@ -74,11 +74,12 @@ impl Server {
         let port = free_port().to_string();
         let config = directory.path().join("node.toml");
         let data = directory.path().join("data");
-        std::fs::write(
-            &config,
-            format!("data = \"{}\"\nlisten = \"127.0.0.1:{port}\"\n", data.display()),
-        )
-        .unwrap();
+        let admin = free_port();
+        let text = format!(
+            "listen = \"127.0.0.1:{port}\"\nadmin = \"127.0.0.1:{admin}\"\ndata = \"{}\"\n",
+            data.display()
+        );
+        std::fs::write(&config, text).unwrap();
         let args = ["node", "--config", config.to_str().unwrap()];
         let process = Process::new("node", program(), &args, directory.path());
         Self::process(process, directory, &port)

@@ -152,6 +152,14 @@ impl Connection {
         requests.iter().map(|_| self.reply()).collect()
     }
 
+    /// Whether something has come that nobody has read.
+    pub(crate) fn has_input(&self) -> bool {
+        let _ = self.stream.set_nonblocking(true);
+        let found = self.stream.peek(&mut [0]).is_ok_and(|count| count > 0);
+        let _ = self.stream.set_nonblocking(false);
+        found || self.at < self.input.len()
+    }
+
     /// Reads one reply.
     pub(crate) fn reply(&mut self) -> Reply {
         self.next().0

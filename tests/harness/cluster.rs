@@ -49,11 +49,22 @@ impl Cluster {
         let directory = TempDir::new().unwrap();
         let [admin, proxy, proxy_admin] = free_addrs();
         let (nodes, node_admins) = (free_addrs(), free_addrs());
-        Configs { admin: &admin, proxy: &proxy, proxy_admin: &proxy_admin, nodes: &nodes, node_admins: &node_admins }
-            .write(directory.path());
+        Configs {
+            admin: &admin,
+            proxy: &proxy,
+            proxy_admin: &proxy_admin,
+            nodes: &nodes,
+            node_admins: &node_admins,
+        }
+        .write(directory.path());
         let process = |name: &str, role: &str| {
             let file = directory.path().join(format!("{name}.toml"));
-            Process::new(name, program(), &[role, "--config", file.to_str().unwrap()], directory.path())
+            Process::new(
+                name,
+                program(),
+                &[role, "--config", file.to_str().unwrap()],
+                directory.path(),
+            )
         };
         let mut processes = [
             process("control", "control"),
@@ -64,7 +75,8 @@ impl Cluster {
         for process in &mut processes {
             process.start("");
         }
-        let mut cluster = Self { proxy, admin, proxy_admin, nodes, node_admins, processes, directory };
+        let mut cluster =
+            Self { proxy, admin, proxy_admin, nodes, node_admins, processes, directory };
         cluster.wait_until_it_serves();
         cluster
     }
@@ -110,7 +122,9 @@ impl Cluster {
         let mut seen = std::collections::BTreeMap::new();
         for node in &self.nodes {
             let mut client = Client::connect(node).unwrap();
-            let Ok(Value::Array(keys)) = client.command("KEYS *") else { panic!("{node} does not answer KEYS") };
+            let Ok(Value::Array(keys)) = client.command("KEYS *") else {
+                panic!("{node} does not answer KEYS")
+            };
             for key in keys {
                 let key = key.as_str().unwrap().to_owned();
                 if let Some(other) = seen.insert(key.clone(), node.clone()) {
@@ -138,17 +152,20 @@ impl Configs<'_> {
     /// The configuration files of all four, with nothing in them that has a default.
     fn write(&self, directory: &Path) {
         let data = |name: &str| directory.join(name).display().to_string();
-        let mut control = format!("data = \"{}\"\nlisten = \"{}\"\nslots = 1024\n", data("control"), self.admin);
+        let mut control =
+            format!("data = \"{}\"\nlisten = \"{}\"\nslots = 1024\n", data("control"), self.admin);
         for (i, (node, admin)) in self.nodes.iter().zip(self.node_admins).enumerate() {
             let number = i + 1;
             write!(control, "[[group]]\nid = {number}\naddr = \"{node}\"\n").unwrap();
             let name = format!("node{number}");
-            let text = format!("data = \"{}\"\nlisten = \"{node}\"\nadmin = \"{admin}\"\n", data(&name));
+            let text =
+                format!("data = \"{}\"\nlisten = \"{node}\"\nadmin = \"{admin}\"\n", data(&name));
             std::fs::write(directory.join(format!("{name}.toml")), text).unwrap();
         }
         std::fs::write(directory.join("control.toml"), control).unwrap();
         let (listen, admin, controller) = (self.proxy, self.proxy_admin, self.admin);
-        let text = format!("listen = \"{listen}\"\nadmin = \"{admin}\"\ncontroller = \"{controller}\"\n");
+        let text =
+            format!("listen = \"{listen}\"\nadmin = \"{admin}\"\ncontroller = \"{controller}\"\n");
         std::fs::write(directory.join("proxy.toml"), text).unwrap();
     }
 }

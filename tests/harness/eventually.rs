@@ -6,7 +6,11 @@ use std::time::{Duration, Instant};
 const PAUSE: Duration = Duration::from_millis(10);
 
 /// Returns what `look` finds, as soon as it finds something; panics with `what` and the last reason after `limit`.
-pub fn eventually<T>(what: &str, limit: Duration, mut look: impl FnMut() -> Result<T, String>) -> T {
+pub fn eventually<T>(
+    what: &str,
+    limit: Duration,
+    mut look: impl FnMut() -> Result<T, String>,
+) -> T {
     let begin = Instant::now();
     loop {
         let why = match look() {

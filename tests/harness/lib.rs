@@ -1,6 +1,7 @@
 //! The words the tests are written in: real processes, killed and restarted; conditions that are waited for.
 
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on says where")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on says where")]
+#![allow(clippy::print_stderr, reason = "what the processes said is shown when a test fails")]
 
 pub mod cluster;
 pub mod eventually;

@@ -21,7 +21,14 @@ impl Load {
     pub fn start(addr: &str, words: &str) -> Self {
         let mut command = Command::new(program());
         command.args(["load", "--addr", addr, "--json"]).args(words.split_whitespace());
-        Self(command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap())
+        Self(
+            command
+                .stdin(Stdio::null())
+                .stdout(Stdio::piped())
+                .stderr(Stdio::piped())
+                .spawn()
+                .unwrap(),
+        )
     }
 
     /// Waits for its end.

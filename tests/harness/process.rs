@@ -36,7 +36,13 @@ impl Process {
     /// A process that is not started yet.
     pub fn new(name: &str, program: PathBuf, args: &[&str], directory: &Path) -> Self {
         let args = args.iter().map(|a| (*a).to_owned()).collect();
-        Self { name: name.to_owned(), program, args, log: directory.join(format!("{name}.log")), child: None }
+        Self {
+            name: name.to_owned(),
+            program,
+            args,
+            log: directory.join(format!("{name}.log")),
+            child: None,
+        }
     }
 
     /// Starts it, with fail points armed if `fail` is not empty.

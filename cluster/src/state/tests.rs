@@ -68,7 +68,13 @@ fn a_node_becomes_a_writer_only_by_right() {
     }
     assert_eq!(
         ways,
-        ["sealed unseal", "sealed abort", "doubt resolved refused", "ready granted", "ready presented"]
+        [
+            "sealed unseal",
+            "sealed abort",
+            "doubt resolved refused",
+            "ready granted",
+            "ready presented"
+        ]
     );
 }
 
@@ -85,7 +91,10 @@ fn what_is_granted_stays_granted() {
 fn a_crash_while_armed_leaves_doubt_and_a_crash_after_the_grant_does_not() {
     for state in states() {
         let name = format!("{state:?}");
-        let armed = matches!(state, SlotState::Armed { .. } | SlotState::Sealed { .. } | SlotState::Doubt { .. });
+        let armed = matches!(
+            state,
+            SlotState::Armed { .. } | SlotState::Sealed { .. } | SlotState::Doubt { .. }
+        );
         assert_eq!(matches!(state.restarted(), SlotState::Doubt { .. }), armed, "{name}");
     }
 }

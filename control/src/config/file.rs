@@ -87,7 +87,9 @@ impl File {
         let slot_count = match self.slots {
             None => None,
             Some(n) => match SlotCount::new(n) {
-                None => return refuse(format!("slots is {n}: 1 to {} are possible", SlotCount::MAX)),
+                None => {
+                    return refuse(format!("slots is {n}: 1 to {} are possible", SlotCount::MAX));
+                }
                 count => count,
             },
         };
@@ -97,10 +99,20 @@ impl File {
         let mut seen = BTreeSet::new();
         for group in &self.groups {
             if group.id == 0 || !seen.insert(group.id) {
-                return refuse(format!("group id {} is 0 or used twice: number groups from 1", group.id));
+                return refuse(format!(
+                    "group id {} is 0 or used twice: number groups from 1",
+                    group.id
+                ));
             }
-            if group.addr.rsplit_once(':').is_none_or(|(host, port)| host.is_empty() || port.parse::<u16>().is_err()) {
-                return refuse(format!("addr of group {} is \"{}\": write host:port", group.id, group.addr));
+            if group
+                .addr
+                .rsplit_once(':')
+                .is_none_or(|(host, port)| host.is_empty() || port.parse::<u16>().is_err())
+            {
+                return refuse(format!(
+                    "addr of group {} is \"{}\": write host:port",
+                    group.id, group.addr
+                ));
             }
         }
         let groups = self.groups.iter().map(|g| (GroupId(g.id), g.addr.clone())).collect();
@@ -118,15 +130,23 @@ impl FileLimits {
                 Err(ConfigError(format!("limits.{key} is {value}: {min} to {max} are possible")))
             }
         };
-        let ms = |key: &str, value: u64, min: u64, max: u64| within(key, value, min, max).map(Duration::from_millis);
+        let ms = |key: &str, value: u64, min: u64, max: u64| {
+            within(key, value, min, max).map(Duration::from_millis)
+        };
         let hour = 3_600_000;
         Ok(Limits {
-            slots_moving_max: within("slots_moving_max", self.slots_moving_max as u64, 1, 16_384)? as usize,
+            slots_moving_max: within("slots_moving_max", self.slots_moving_max as u64, 1, 16_384)?
+                as usize,
             poll_time: ms("poll_ms", self.poll_ms, 1, 1_000)?,
             connect_time: ms("connect_ms_max", self.connect_ms_max, 10, 60_000)?,
             answer_time: ms("answer_ms_max", self.answer_ms_max, 100, 600_000)?,
             node_away_max: ms("node_away_ms_max", self.node_away_ms_max, 100, 24 * hour)?,
-            copy_standing_max: ms("copy_standing_ms_max", self.copy_standing_ms_max, 1_000, 24 * hour)?,
+            copy_standing_max: ms(
+                "copy_standing_ms_max",
+                self.copy_standing_ms_max,
+                1_000,
+                24 * hour,
+            )?,
             armed_max: ms("armed_ms_max", self.armed_ms_max, 1_000, hour)?,
             tries_max: within("tries_max", u64::from(self.tries_max), 1, 1_000)? as u32,
             retry_pause: ms("retry_pause_ms", self.retry_pause_ms, 1, 60_000)?,
@@ -175,7 +195,12 @@ mod tests {
         assert!(refused(format!("{base}slots = 0\n{group}")).contains("slots is 0"));
         assert!(refused(base.to_owned()).contains("[[group]]"));
         assert!(refused(format!("{base}{group}{group}")).contains("used twice"));
-        assert!(refused(format!("{base}[[group]]\nid = 1\naddr = \"nowhere\"\n")).contains("host:port"));
-        assert!(refused(format!("{base}[limits]\nslots_moving_max = 0\n{group}")).contains("limits.slots_moving_max"));
+        assert!(
+            refused(format!("{base}[[group]]\nid = 1\naddr = \"nowhere\"\n")).contains("host:port")
+        );
+        assert!(
+            refused(format!("{base}[limits]\nslots_moving_max = 0\n{group}"))
+                .contains("limits.slots_moving_max")
+        );
     }
 }

@@ -37,7 +37,9 @@ impl Driver {
     }
 
     fn greeted(&mut self, group: GroupId, reply: &Value, now: Instant) {
-        let (Some(error), Some(peer)) = (reply.as_error(), self.peers.get_mut(&group)) else { return };
+        let (Some(error), Some(peer)) = (reply.as_error(), self.peers.get_mut(&group)) else {
+            return;
+        };
         let why = format!("it refuses to be group {group} of this cluster: {error}");
         if peer.is_news(&why) {
             tracing::error!(%group, addr = peer.addr, "{why}");
@@ -48,9 +50,20 @@ impl Driver {
     /// Copies that come in at a target and that the store knows nothing of are called off like any other.
     fn surveyed(&mut self, group: GroupId, reply: &Value) {
         for item in reply.as_items().unwrap_or_default() {
-            let report = item.as_bytes().and_then(|json| serde_json::from_slice::<Report>(json).ok());
-            let Some(Report { id, slot, epoch, phase: NodePhase::Importing | NodePhase::Ready, .. }) = report else { continue };
-            let is_known = self.state.migrations().any(|(_, m)| m.id == id) || self.state.debris.iter().any(|d| d.id == id);
+            let report =
+                item.as_bytes().and_then(|json| serde_json::from_slice::<Report>(json).ok());
+            let Some(Report {
+                id,
+                slot,
+                epoch,
+                phase: NodePhase::Importing | NodePhase::Ready,
+                ..
+            }) = report
+            else {
+                continue;
+            };
+            let is_known = self.state.migrations().any(|(_, m)| m.id == id)
+                || self.state.debris.iter().any(|d| d.id == id);
             let fits = |r: &SlotRecord| r.moving.is_none() && r.group != group && epoch > r.epoch;
             if !is_known && self.state.slot(slot).is_some_and(fits) {
                 tracing::warn!(%group, %slot, migration = %id, "a migration that is not in the store: it is called off");
@@ -62,7 +75,9 @@ impl Driver {
     fn reported(&mut self, group: GroupId, reply: &Value, now: Instant) {
         let mut best = Saw::Nothing;
         for item in reply.as_items().unwrap_or_default() {
-            let Some(report) = item.as_bytes().and_then(|json| serde_json::from_slice::<Report>(json).ok()) else {
+            let Some(report) =
+                item.as_bytes().and_then(|json| serde_json::from_slice::<Report>(json).ok())
+            else {
                 tracing::warn!(%group, "a node's report of a migration cannot be read");
                 continue;
             };
@@ -81,7 +96,9 @@ impl Driver {
     fn report(&mut self, group: GroupId, report: Report, now: Instant) -> Saw {
         let found = self.watches.iter_mut().find(|(_, w)| w.id == report.id);
         let Some((slot, watch)) = found else { return Saw::Nothing };
-        let Some(moving) = self.state.slot(*slot).and_then(|r| r.moving.as_ref()) else { return Saw::Nothing };
+        let Some(moving) = self.state.slot(*slot).and_then(|r| r.moving.as_ref()) else {
+            return Saw::Nothing;
+        };
         let role = if moving.from == group { Role::Source } else { Role::Target };
         watch.saw(role, report, now)
     }
@@ -99,12 +116,21 @@ impl Driver {
     }
 
     /// ARM is answered one by one; the others are done for all or say what is wrong with one.
-    fn said_many(&mut self, group: GroupId, word: Word, all: &[Named], reply: &Value, now: Instant) {
+    fn said_many(
+        &mut self,
+        group: GroupId,
+        word: Word,
+        all: &[Named],
+        reply: &Value,
+        now: Instant,
+    ) {
         if let (Word::Arm(_), Some(items)) = (word, reply.as_items()) {
             for (named, item) in all.iter().zip(items) {
                 match item.as_str() {
                     Some("OK") => self.said(group, word, *named, &Value::Null, now),
-                    text => self.refused(group, word, *named, text.unwrap_or("it gave no reason"), now),
+                    text => {
+                        self.refused(group, word, *named, text.unwrap_or("it gave no reason"), now);
+                    }
                 }
             }
             return;
@@ -145,7 +171,10 @@ impl Driver {
     }
 }
 
-fn watch_of(watches: &mut std::collections::BTreeMap<Slot, Watch>, named: Named) -> Option<&mut Watch> {
+fn watch_of(
+    watches: &mut std::collections::BTreeMap<Slot, Watch>,
+    named: Named,
+) -> Option<&mut Watch> {
     watches.get_mut(&named.slot).filter(|w| w.id == named.id)
 }
 

@@ -64,7 +64,11 @@ impl Job {
         let mut job = Self::default();
         job.add(Subject::Greeting, &["CLAIM", &state.cluster, &group.id.to_string()]);
         for ((epoch, owner), slots) in settled(state, group.id) {
-            let owner = if owner == group.id { "OWNED" } else { state.group(owner).map_or("-", |g| &g.addr) };
+            let owner = if owner == group.id {
+                "OWNED"
+            } else {
+                state.group(owner).map_or("-", |g| &g.addr)
+            };
             job.add(Subject::Greeting, &["ASSIGN", &epoch.to_string(), owner, &slots.to_string()]);
         }
         job.pace(state.pace_bytes);
@@ -78,7 +82,8 @@ impl Job {
 
     pub(super) fn moves(&mut self, ids: &[MigrationId]) {
         let ids: Vec<String> = ids.iter().map(ToString::to_string).collect();
-        let words: Vec<&str> = std::iter::once("MOVES").chain(ids.iter().map(String::as_str)).collect();
+        let words: Vec<&str> =
+            std::iter::once("MOVES").chain(ids.iter().map(String::as_str)).collect();
         self.add(Subject::Moves, &words);
     }
 
@@ -88,7 +93,8 @@ impl Job {
 
     /// A word that is not said for many at a time.
     pub(super) fn one(&mut self, word: Word, named: Named, ends: Ends<'_>) {
-        let (id, slot, epoch) = (named.id.to_string(), named.slot.to_string(), named.epoch.to_string());
+        let (id, slot, epoch) =
+            (named.id.to_string(), named.slot.to_string(), named.epoch.to_string());
         let subject = Subject::One(word, named);
         match word {
             Word::Import => self.add(subject, &["IMPORT", &id, &slot, &epoch, ends.source]),
@@ -107,9 +113,12 @@ impl Job {
             _ => "CLEAN",
         };
         // An owner keeps no migration's id: it is asked by the slot.
-        let text = |n: &Named| if word == Word::Durable { format!("{}:{}", n.slot, n.epoch) } else { n.id.to_string() };
+        let text = |n: &Named| {
+            if word == Word::Durable { format!("{}:{}", n.slot, n.epoch) } else { n.id.to_string() }
+        };
         let ids: Vec<String> = named.iter().map(text).collect();
-        let words: Vec<&str> = std::iter::once(name).chain(ids.iter().map(String::as_str)).collect();
+        let words: Vec<&str> =
+            std::iter::once(name).chain(ids.iter().map(String::as_str)).collect();
         self.add(Subject::Many(word, named), &words);
     }
 }

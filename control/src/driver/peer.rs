@@ -32,14 +32,18 @@ pub(super) struct Peer {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Status {
     /// No link.
-    Away { why: String },
+    Away {
+        why: String,
+    },
     /// There is a link, and the node has said who it is.
     Greeting(Hello),
     /// It is being told its cluster and its slots.
     Claiming(Hello),
     Up,
     /// There is a link, and we will not use it.
-    Unwanted { why: String },
+    Unwanted {
+        why: String,
+    },
 }
 
 impl Peer {

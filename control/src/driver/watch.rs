@@ -99,13 +99,20 @@ impl Watch {
                     self.quiet_until = Some(around.now + REFUSED_PAUSE);
                 }
             }
-            Step::Say(_) if self.quiet_until.is_some_and(|t| around.now < t) => return Step::Wait(self.awaited),
+            Step::Say(_) if self.quiet_until.is_some_and(|t| around.now < t) => {
+                return Step::Wait(self.awaited);
+            }
             _ => {}
         }
         step
     }
 
-    fn picture<'a>(&'a self, moving: &'a Moving, around: &Around<'a>, limits: &Limits) -> Picture<'a> {
+    fn picture<'a>(
+        &'a self,
+        moving: &'a Moving,
+        around: &Around<'a>,
+        limits: &Limits,
+    ) -> Picture<'a> {
         let in_phase = around.now - self.phase_since;
         let standing = around.now - self.progress_at.max(around.progress_at);
         Picture {
@@ -145,7 +152,9 @@ impl Watch {
         let sight = Sight::Seen(report.phase);
         let known = side.report.as_ref();
         let turned = side.sight != sight;
-        let came_on = known.is_none_or(|k| (k.bytes, k.keys, k.starts) != (report.bytes, report.keys, report.starts));
+        let came_on = known.is_none_or(|k| {
+            (k.bytes, k.keys, k.starts) != (report.bytes, report.keys, report.starts)
+        });
         side.sight = sight;
         // A node that knows nothing any more must not wipe out the figures it once told.
         if report.phase != NodePhase::Unknown {
@@ -179,7 +188,8 @@ impl Watch {
     /// The figures of the whole migration, as far as its nodes told.
     pub(super) fn figures(&self) -> Figures {
         let (source, target) = (self.source.report.as_ref(), self.target.report.as_ref());
-        let stall = |of: fn(&Report) -> Option<u64>| source.and_then(of).or_else(|| target.and_then(of));
+        let stall =
+            |of: fn(&Report) -> Option<u64>| source.and_then(of).or_else(|| target.and_then(of));
         Figures {
             keys: source.or(target).map_or(0, |r| r.keys),
             bytes: source.or(target).map_or(0, |r| r.bytes),
@@ -197,7 +207,9 @@ impl Watch {
     }
 
     fn has_answers(&self) -> bool {
-        self.heard.refused.is_some() || self.source.whereabouts.is_some() || self.target.whereabouts.is_some()
+        self.heard.refused.is_some()
+            || self.source.whereabouts.is_some()
+            || self.target.whereabouts.is_some()
     }
 
     fn forget_answers(&mut self) {

@@ -1,7 +1,8 @@
 //! Every way the stored state can change. A change that makes no sense in the state it meets is refused, and nothing is changed.
 
 use super::{
-    Debris, Event, EventKind, Figures, Group, Moving, PLANS_ENDED_MAX, Phase, Plan, PlanId, State, Want, WantStatus,
+    Debris, Event, EventKind, Figures, Group, Moving, PLANS_ENDED_MAX, Phase, Plan, PlanId, State,
+    Want, WantStatus,
 };
 use crate::Error;
 use cluster::{Epoch, GroupId, MigrationId, Slot};
@@ -105,7 +106,9 @@ impl State {
             Change::NodeLearnt { id, node } => self.node_learnt(id, &node, at_ms),
             Change::Planned { slots, to } => self.planned(slots, to, at_ms)?,
             Change::Opened { slot, id } => self.opened(slot, id, at_ms)?,
-            Change::Adopted { slot, id, to, epoch } => self.adopted(slot, id, (to, epoch), at_ms)?,
+            Change::Adopted { slot, id, to, epoch } => {
+                self.adopted(slot, id, (to, epoch), at_ms)?;
+            }
             Change::Armed { slot } => self.armed(slot, at_ms)?,
             Change::Settled { slot } => self.settled(slot, at_ms)?,
             Change::Moved { slot, figures } => self.moved(slot, &figures, at_ms)?,
@@ -164,7 +167,9 @@ impl State {
 
     fn opened(&mut self, slot: Slot, id: MigrationId, at_ms: u64) -> Result<(), Error> {
         let record = self.record(slot)?;
-        let Some(to) = record.wanted().map(|w| w.to) else { return refuse(slot, "nobody wants it moved") };
+        let Some(to) = record.wanted().map(|w| w.to) else {
+            return refuse(slot, "nobody wants it moved");
+        };
         if record.moving.is_some() {
             return refuse(slot, "it is moving already");
         }
@@ -178,7 +183,13 @@ impl State {
         Ok(())
     }
 
-    fn adopted(&mut self, slot: Slot, id: MigrationId, to: (GroupId, Epoch), at_ms: u64) -> Result<(), Error> {
+    fn adopted(
+        &mut self,
+        slot: Slot,
+        id: MigrationId,
+        to: (GroupId, Epoch),
+        at_ms: u64,
+    ) -> Result<(), Error> {
         let (to, epoch) = to;
         let record = self.record(slot)?;
         if record.moving.is_some() || record.group == to || epoch <= record.epoch {
@@ -188,7 +199,9 @@ impl State {
         record.reserved = record.reserved.max(epoch);
         let phase = Phase::Undo { reason: reason.clone() };
         record.moving = Some(Moving { id, from, to, epoch, phase, opened_ms: at_ms });
-        self.note(Event::new(at_ms, EventKind::CalledOff).slots([slot]).path(from, to).detail(reason));
+        self.note(
+            Event::new(at_ms, EventKind::CalledOff).slots([slot]).path(from, to).detail(reason),
+        );
         Ok(())
     }
 
@@ -227,7 +240,9 @@ impl State {
     fn called_off(&mut self, slot: Slot, reason: String, at_ms: u64) -> Result<(), Error> {
         let undo = Phase::Undo { reason: reason.clone() };
         let (from, to) = self.phase(slot, undo, |p| matches!(p, Phase::Open | Phase::Armed))?;
-        self.note(Event::new(at_ms, EventKind::CalledOff).slots([slot]).path(from, to).detail(reason));
+        self.note(
+            Event::new(at_ms, EventKind::CalledOff).slots([slot]).path(from, to).detail(reason),
+        );
         Ok(())
     }
 
@@ -243,17 +258,26 @@ impl State {
         let Some(moving) = record.moving.take_if(|m| matches!(m.phase, Phase::Undo { .. })) else {
             return refuse(slot, "it was not called off");
         };
-        let Phase::Undo { reason } = moving.phase else { return refuse(slot, "it was not called off") };
+        let Phase::Undo { reason } = moving.phase else {
+            return refuse(slot, "it was not called off");
+        };
         if let Some(want) = record.want.as_mut().filter(|w| w.to == moving.to) {
             want.tries += 1;
         }
         // Somebody wished it back before it had left.
         if record.want.take_if(|w| w.to == moving.from).is_some() {
-            self.plans.iter_mut().for_each(|p| p.slot_arrived(slot, moving.from, &Figures::default()));
+            self.plans
+                .iter_mut()
+                .for_each(|p| p.slot_arrived(slot, moving.from, &Figures::default()));
             self.close_plans(at_ms);
         }
         self.debris.push(Debris { id: moving.id, slot, group: moving.to });
-        self.note(Event::new(at_ms, EventKind::Whole).slots([slot]).path(moving.from, moving.to).detail(reason));
+        self.note(
+            Event::new(at_ms, EventKind::Whole)
+                .slots([slot])
+                .path(moving.from, moving.to)
+                .detail(reason),
+        );
         Ok(())
     }
 
@@ -283,7 +307,12 @@ impl State {
                 plan.open.insert(slot);
             }
         }
-        self.note(Event::new(at_ms, EventKind::Planned).slots(slots).to(to).detail(format!("plan {}", plan.id)));
+        self.note(
+            Event::new(at_ms, EventKind::Planned)
+                .slots(slots)
+                .to(to)
+                .detail(format!("plan {}", plan.id)),
+        );
         self.plans.push(plan);
         self.close_plans(at_ms);
         Ok(())
@@ -296,7 +325,9 @@ impl State {
             return Ok(());
         };
         for slot in slots {
-            if let Some(want) = self.record(slot)?.want.as_mut().filter(|w| w.status == WantStatus::Active) {
+            if let Some(want) =
+                self.record(slot)?.want.as_mut().filter(|w| w.status == WantStatus::Active)
+            {
                 want.status = WantStatus::Paused;
             }
         }
@@ -347,8 +378,15 @@ impl State {
     }
 
     /// Moves a migration on to `next` if it is in a phase that allows it; returns its groups.
-    fn phase(&mut self, slot: Slot, next: Phase, allowed: impl Fn(&Phase) -> bool) -> Result<(GroupId, GroupId), Error> {
-        let Some(moving) = &mut self.record(slot)?.moving else { return refuse(slot, "it is not moving") };
+    fn phase(
+        &mut self,
+        slot: Slot,
+        next: Phase,
+        allowed: impl Fn(&Phase) -> bool,
+    ) -> Result<(GroupId, GroupId), Error> {
+        let Some(moving) = &mut self.record(slot)?.moving else {
+            return refuse(slot, "it is not moving");
+        };
         if !allowed(&moving.phase) {
             return refuse(slot, "its migration is in another phase");
         }

@@ -44,7 +44,12 @@ impl Stalls {
     /// The shape of all that were added.
     pub fn spread(&self) -> Spread {
         let count = self.counts.values().sum();
-        Spread { p50: self.quantile(count, 50), p99: self.quantile(count, 99), max: self.max, count }
+        Spread {
+            p50: self.quantile(count, 50),
+            p99: self.quantile(count, 99),
+            max: self.max,
+            count,
+        }
     }
 
     fn quantile(&self, count: u64, percent: u64) -> u64 {
@@ -75,7 +80,9 @@ mod tests {
 
     #[test]
     fn lengths_are_rounded_up_to_two_digits() {
-        for (exact, rounded) in [(0, 0), (7, 7), (99, 99), (100, 100), (101, 110), (1234, 1300), (999_999, 1_000_000)] {
+        for (exact, rounded) in
+            [(0, 0), (7, 7), (99, 99), (100, 100), (101, 110), (1234, 1300), (999_999, 1_000_000)]
+        {
             assert_eq!(round_up(exact), rounded);
         }
     }

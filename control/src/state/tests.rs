@@ -63,7 +63,16 @@ fn a_move_that_succeeds_changes_owner_epoch_and_table_and_adds_up_in_its_plan() 
 #[test]
 fn an_epoch_is_never_promised_twice() {
     let whole = Change::Whole { slot: SLOT };
-    let state = with([planned(), opened(1), called_off(), whole.clone(), opened(2), called_off(), whole, opened(3)]);
+    let state = with([
+        planned(),
+        opened(1),
+        called_off(),
+        whole.clone(),
+        opened(2),
+        called_off(),
+        whole,
+        opened(3),
+    ]);
     let record = state.slot(SLOT).unwrap();
     assert_eq!((record.epoch, record.reserved), (Epoch(1), Epoch(4)));
     assert_eq!(record.moving.as_ref().unwrap().epoch, Epoch(4));
@@ -98,10 +107,19 @@ fn an_abort_that_comes_too_late_is_undone_in_the_plan() {
     assert!(state.plans[0].aborted.contains(&SLOT));
     assert_eq!(state.plans[0].ended_ms, Some(5));
     let settled = Change::Settled { slot: SLOT };
-    let state = with([planned(), opened(1), Change::Armed { slot: SLOT }, abort.clone(), settled.clone()]);
+    let state =
+        with([planned(), opened(1), Change::Armed { slot: SLOT }, abort.clone(), settled.clone()]);
     assert!(state.plans[0].open.contains(&SLOT), "the target owned it already");
     let granted = Change::GrantedAfterAll { slot: SLOT };
-    let state = with([planned(), opened(1), Change::Armed { slot: SLOT }, abort, granted, settled, moved()]);
+    let state = with([
+        planned(),
+        opened(1),
+        Change::Armed { slot: SLOT },
+        abort,
+        granted,
+        settled,
+        moved(),
+    ]);
     assert!(state.plans[0].arrived.contains(&SLOT));
 }
 
@@ -130,7 +148,10 @@ fn a_slot_that_is_wished_back_before_it_left_has_arrived() {
 #[test]
 fn a_group_without_slots_can_leave() {
     let c = GroupId(3);
-    let state = with([Change::GroupAdded { id: c, addr: "c:1".to_owned() }, Change::GroupRemoved { id: c }]);
+    let state = with([
+        Change::GroupAdded { id: c, addr: "c:1".to_owned() },
+        Change::GroupRemoved { id: c },
+    ]);
     assert_eq!((state.groups.len(), state.version), (2, 3));
     assert!(self::state().apply(Change::GroupRemoved { id: A }, 6).is_err());
 }

@@ -36,7 +36,10 @@ fn remedy(dir: &Path) -> String {
     if good {
         format!("the backup is good, put it back: cp {} {}", backup.display(), file.display())
     } else {
-        format!("{} is no good either: put back a copy of cluster.json from your own backups", backup.display())
+        format!(
+            "{} is no good either: put back a copy of cluster.json from your own backups",
+            backup.display()
+        )
     }
 }
 
@@ -74,7 +77,8 @@ fn keep_backup(dir: &Path) -> std::io::Result<()> {
 }
 
 fn encode(state: &State) -> Result<Vec<u8>, Error> {
-    let no_json = |e: serde_json::Error| Error::Mismatch(format!("cannot write the state as JSON: {e}"));
+    let no_json =
+        |e: serde_json::Error| Error::Mismatch(format!("cannot write the state as JSON: {e}"));
     let body = serde_json::to_vec(state).map_err(no_json)?;
     let mut bytes = header(&body).into_bytes();
     bytes.extend_from_slice(&body);
@@ -89,10 +93,16 @@ fn header(body: &[u8]) -> String {
 fn decode(bytes: &[u8]) -> Result<State, String> {
     let start = b"{\"format\":";
     let format_end = bytes.iter().position(|&b| b == b',').ok_or("it is cut short")?;
-    let format = bytes.strip_prefix(start).and_then(|_| std::str::from_utf8(&bytes[start.len()..format_end]).ok());
+    let format = bytes
+        .strip_prefix(start)
+        .and_then(|_| std::str::from_utf8(&bytes[start.len()..format_end]).ok());
     match format.and_then(|f| f.parse::<u32>().ok()) {
         Some(FORMAT) => {}
-        Some(newer) => return Err(format!("it has format {newer}, and this version of slipway knows format {FORMAT}")),
+        Some(newer) => {
+            return Err(format!(
+                "it has format {newer}, and this version of slipway knows format {FORMAT}"
+            ));
+        }
         None => return Err("it does not begin as a state file does".to_owned()),
     }
     let body = bytes.strip_suffix(b"}\n").ok_or("it is cut short")?;
@@ -100,7 +110,8 @@ fn decode(bytes: &[u8]) -> Result<State, String> {
     if !bytes.starts_with(header(body).as_bytes()) {
         return Err("its checksum does not fit its content".to_owned());
     }
-    let state: State = serde_json::from_slice(body).map_err(|e| format!("its content makes no sense: {e}"))?;
+    let state: State =
+        serde_json::from_slice(body).map_err(|e| format!("its content makes no sense: {e}"))?;
     state.check()?;
     Ok(state)
 }

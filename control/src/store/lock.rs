@@ -23,7 +23,9 @@ impl Lock {
             return Err(Error::InUse { dir: dir.to_owned(), pid: pid.to_owned() });
         }
         file.set_len(0).map_err(Error::disk("write", &path))?;
-        (&file).write_all(std::process::id().to_string().as_bytes()).map_err(Error::disk("write", &path))?;
+        (&file)
+            .write_all(std::process::id().to_string().as_bytes())
+            .map_err(Error::disk("write", &path))?;
         Ok(Self(file))
     }
 }

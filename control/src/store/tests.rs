@@ -1,14 +1,15 @@
 //! The store on a real directory.
 
 use super::*;
-use std::fs;
 use crate::state::{EventKind, Phase};
 use cluster::{GroupId, MigrationId, Slot, SlotCount};
 use std::collections::BTreeSet;
+use std::fs;
 
 #[expect(clippy::unnecessary_wraps, reason = "as Store::open wants it")]
 fn founded() -> Result<State, Error> {
-    let groups = [(GroupId(1), "127.0.0.1:7001".to_owned()), (GroupId(2), "127.0.0.1:7002".to_owned())];
+    let groups =
+        [(GroupId(1), "127.0.0.1:7001".to_owned()), (GroupId(2), "127.0.0.1:7002".to_owned())];
     Ok(State::found("c1".to_owned(), SlotCount::DEFAULT, &groups, 1))
 }
 
@@ -25,7 +26,16 @@ fn what_was_applied_is_there_after_a_restart() {
     let dir = tempfile::tempdir().unwrap();
     let mut store = Store::open(dir.path(), founded).unwrap();
     let id = MigrationId(7);
-    store.apply(vec![plan(0..10), Change::Opened { slot: Slot(3), id }, Change::Armed { slot: Slot(3) }], 2).unwrap();
+    store
+        .apply(
+            vec![
+                plan(0..10),
+                Change::Opened { slot: Slot(3), id },
+                Change::Armed { slot: Slot(3) },
+            ],
+            2,
+        )
+        .unwrap();
     let before = store.state().clone();
     drop(store);
     let store = Store::open(dir.path(), never).unwrap();
@@ -65,7 +75,11 @@ fn a_crash_at_any_step_of_the_replacement_leaves_a_whole_state() {
     store.apply(vec![plan(10..20)], 3).unwrap();
     let (new, new_state) = (fs::read(path(FILE)).unwrap(), store.state().clone());
     drop(store);
-    assert_eq!(fs::read(path(BACKUP)).unwrap(), old, "the backup is the state before the last batch");
+    assert_eq!(
+        fs::read(path(BACKUP)).unwrap(),
+        old,
+        "the backup is the state before the last batch"
+    );
 
     let reopened = |what: &str| {
         let store = Store::open(dir.path(), never).unwrap_or_else(|e| panic!("{what}: {e}"));
@@ -81,7 +95,9 @@ fn a_crash_at_any_step_of_the_replacement_leaves_a_whole_state() {
     assert_eq!(reopened("the new file did not get its name").plans.len(), 1);
 
     let mut store = Store::open(dir.path(), never).unwrap();
-    store.apply(vec![plan(20..30)], 4).expect("leftovers do not stand in the way of the next batch");
+    store
+        .apply(vec![plan(20..30)], 4)
+        .expect("leftovers do not stand in the way of the next batch");
 }
 
 #[test]
@@ -94,7 +110,10 @@ fn a_damaged_file_is_named_with_the_copy_to_put_back_and_nothing_is_founded() {
     let good = fs::read(&file).unwrap();
     let mut flipped = good.clone();
     *flipped.iter_mut().rev().nth(40).unwrap() ^= 1;
-    let newer = String::from_utf8(good.clone()).unwrap().replacen("\"format\":1", "\"format\":9", 1).into_bytes();
+    let newer = String::from_utf8(good.clone())
+        .unwrap()
+        .replacen("\"format\":1", "\"format\":9", 1)
+        .into_bytes();
     for (bytes, what) in [
         (&good[..good.len() / 2], "cut short"),
         (&b""[..], "cut short"),
@@ -105,7 +124,11 @@ fn a_damaged_file_is_named_with_the_copy_to_put_back_and_nothing_is_founded() {
         fs::write(&file, bytes).unwrap();
         let error = Store::open(dir.path(), never).unwrap_err().to_string();
         assert!(error.contains(what), "{what}: {error}");
-        assert!(error.contains("cluster.json is damaged") && error.contains(&format!("cp {}", backup.display())), "{error}");
+        assert!(
+            error.contains("cluster.json is damaged")
+                && error.contains(&format!("cp {}", backup.display())),
+            "{error}"
+        );
         assert_eq!(fs::read(&file).unwrap(), bytes, "the damaged file is kept");
     }
     fs::write(&backup, b"also bad").unwrap();
@@ -136,10 +159,19 @@ fn a_thousand_moving_slots_stay_a_small_file() {
     let dir = tempfile::tempdir().unwrap();
     let mut store = Store::open(dir.path(), founded).unwrap();
     let slots: BTreeSet<Slot> = (0..512).map(Slot).collect();
-    let opened = slots.iter().map(|&slot| Change::Opened { slot, id: MigrationId(u128::MAX - u128::from(slot.0)) });
-    let batch = [Change::Planned { slots: slots.clone(), to: GroupId(2) }].into_iter().chain(opened).collect();
+    let opened = slots
+        .iter()
+        .map(|&slot| Change::Opened { slot, id: MigrationId(u128::MAX - u128::from(slot.0)) });
+    let batch = [Change::Planned { slots: slots.clone(), to: GroupId(2) }]
+        .into_iter()
+        .chain(opened)
+        .collect();
     store.apply(batch, 2).unwrap();
     let bytes = fs::metadata(dir.path().join(FILE)).unwrap().len();
     assert!(bytes < 150_000, "{bytes} bytes");
-    assert_eq!(store.state().history.iter().filter(|e| e.kind == EventKind::Opened).count(), 1, "a batch is one line");
+    assert_eq!(
+        store.state().history.iter().filter(|e| e.kind == EventKind::Opened).count(),
+        1,
+        "a batch is one line"
+    );
 }

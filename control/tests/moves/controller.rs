@@ -47,7 +47,11 @@ impl Controller {
     }
 
     fn once(config: &Config) -> Result<Self, Error> {
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_all()
+            .build()
+            .unwrap();
         let address = "127.0.0.1:0".parse().unwrap();
         let listener = service::listener::bind(address, 1, "--admin").unwrap().remove(0);
         let address = listener.local_addr().unwrap().to_string();
@@ -66,7 +70,9 @@ impl Controller {
             }
         };
         let limits = service::http::Limits::default();
-        let server = service::http::Server::new(started.routes, &registry, started.readiness, limits).unwrap();
+        let server =
+            service::http::Server::new(started.routes, &registry, started.readiness, limits)
+                .unwrap();
         runtime.spawn(async move { server.run(listener, shutdown.draining().clone()).await });
         Ok(Self { runtime: Some(runtime), client, address })
     }
@@ -106,6 +112,14 @@ impl Controller {
 
     pub(crate) async fn status(&self) -> Status {
         self.client.status().await.unwrap()
+    }
+
+    /// A page of the admin port as text.
+    pub(crate) async fn page(&self, path: &str) -> String {
+        let http = service::http::Client::new(&self.address, Duration::from_secs(5));
+        let (_, body) =
+            http.send(service::http::Method::GET, path, Vec::new().into()).await.unwrap();
+        String::from_utf8(body.to_vec()).unwrap()
     }
 
     /// Waits until the status is as wanted.

@@ -23,7 +23,11 @@ async fn killed_at(word: &'static str, nth: usize, moment: Moment) {
     let view = controller.ended(plan).await;
     assert_eq!((view.arrived, view.failed.len()), (4, 0), "{word} {nth} {moment:?}: {view:?}");
     for slot in 0..4 {
-        assert_eq!(world.owners()[slot], (addrs[1].clone(), Epoch(2)), "{word} {nth} {moment:?}: one try is enough");
+        assert_eq!(
+            world.owners()[slot],
+            (addrs[1].clone(), Epoch(2)),
+            "{word} {nth} {moment:?}: one try is enough"
+        );
     }
     assert_eq!(world.owners()[5].0, addrs[0]);
 }
@@ -31,7 +35,15 @@ async fn killed_at(word: &'static str, nth: usize, moment: Moment) {
 #[tokio::test]
 async fn killed_at_any_word_of_a_move_the_controller_goes_on_where_it_was() {
     for moment in MOMENTS {
-        for (word, times) in [("CLAIM", 2), ("ASSIGN", 3), ("IMPORT", 2), ("EXPORT", 2), ("ARM", 2), ("DURABLE", 1), ("CLEAN", 1)] {
+        for (word, times) in [
+            ("CLAIM", 2),
+            ("ASSIGN", 3),
+            ("IMPORT", 2),
+            ("EXPORT", 2),
+            ("ARM", 2),
+            ("DURABLE", 1),
+            ("CLEAN", 1),
+        ] {
             for nth in 1..=times {
                 killed_at(word, nth, moment).await;
             }
@@ -110,5 +122,9 @@ async fn migrations_that_a_store_put_back_from_a_backup_does_not_know_are_called
     assert_eq!(owners[0], (addrs[0].clone(), Epoch(1)));
     let plan = controller.migrate("0-3", 2).await;
     assert_eq!(controller.ended(plan).await.arrived, 4);
-    assert_eq!(world.owners()[0], (addrs[1].clone(), Epoch(3)), "the epoch that was promised before is not used again");
+    assert_eq!(
+        world.owners()[0],
+        (addrs[1].clone(), Epoch(3)),
+        "the epoch that was promised before is not used again"
+    );
 }

@@ -17,15 +17,26 @@ async fn a_target_that_refuses_fails_the_move_with_its_reason_and_resume_takes_i
     assert_eq!((view.arrived, view.failed.len()), (0, 1), "{view:?}");
     let failure = &view.failed[0];
     assert_eq!(failure.slots, "0-3");
-    assert!(failure.reason.contains("after 5 tries") && failure.reason.contains("no room on the disk"), "{failure:?}");
+    assert!(
+        failure.reason.contains("after 5 tries") && failure.reason.contains("no room on the disk"),
+        "{failure:?}"
+    );
     let status = controller.status().await;
-    assert!(status.troubles.iter().any(|t| t.contains("4 slots could not be moved")), "{:?}", status.troubles);
+    assert!(
+        status.troubles.iter().any(|t| t.contains("4 slots could not be moved")),
+        "{:?}",
+        status.troubles
+    );
     assert_eq!(world.owners()[0], (addrs[0].clone(), Epoch(1)));
 
     world.behave(&addrs[1], Manner::Good);
     controller.client.resume(&SlotsRequest::default()).await.unwrap();
     assert_eq!(controller.ended(plan).await.arrived, 4);
-    assert_eq!(world.owners()[0], (addrs[1].clone(), Epoch(7)), "five epochs were promised in vain");
+    assert_eq!(
+        world.owners()[0],
+        (addrs[1].clone(), Epoch(7)),
+        "five epochs were promised in vain"
+    );
     assert!(controller.status().await.troubles.is_empty());
 }
 
@@ -36,7 +47,9 @@ async fn a_copy_that_fails_is_called_off_and_begun_again() {
     let controller = Controller::start(&config(dir.path(), 16, &addrs));
     world.behave(&addrs[0], Manner::BadCopy);
     let plan = controller.migrate("0", 2).await;
-    eventually(async || world.take_words().iter().any(|w| w.starts_with("ABORT")).then_some(())).await.unwrap();
+    eventually(async || world.take_words().iter().any(|w| w.starts_with("ABORT")).then_some(()))
+        .await
+        .unwrap();
     world.behave(&addrs[0], Manner::Good);
     assert_eq!(controller.ended(plan).await.arrived, 1);
     world.owners();
@@ -90,10 +103,14 @@ async fn a_node_that_is_away_is_waited_for_and_shown_and_the_move_goes_on_when_i
         let plan = controller.migrate(&format!("{}-{}", away * 3, away * 3 + 2), 2).await;
         world.copying(3).await;
         world.kill(&addrs[away]);
-        let status = controller.until("the news", |s| s.groups[away].state == NodeState::Away).await;
+        let status =
+            controller.until("the news", |s| s.groups[away].state == NodeState::Away).await;
         assert!(status.troubles[0].contains(&addrs[away]), "{:?}", status.troubles);
         let notes = controller.view(plan).await.notes;
-        assert!(notes.iter().any(|n| n.contains(&format!("group {}'s node", away + 1))), "{notes:?}");
+        assert!(
+            notes.iter().any(|n| n.contains(&format!("group {}'s node", away + 1))),
+            "{notes:?}"
+        );
         world.behave(&addrs[0], Manner::Good);
         if away == 1 {
             world.finish_copies();
@@ -118,8 +135,16 @@ async fn moves_that_need_a_node_which_stays_away_fail_and_the_slots_stay_whole()
     world.copying(2).await;
     world.kill(&addrs[1]);
     let view = controller.ended(plan).await;
-    assert_eq!(view.failed.iter().map(|f| f.slots.as_str()).collect::<Vec<_>>().join(","), "0-3", "{view:?}");
-    assert!(view.failed[0].reason.contains("group 2's node at") && view.failed[0].reason.contains("away"), "{view:?}");
+    assert_eq!(
+        view.failed.iter().map(|f| f.slots.as_str()).collect::<Vec<_>>().join(","),
+        "0-3",
+        "{view:?}"
+    );
+    assert!(
+        view.failed[0].reason.contains("group 2's node at")
+            && view.failed[0].reason.contains("away"),
+        "{view:?}"
+    );
     assert!(matches!(world.state(&addrs[0], 0), SlotState::Owned { .. }));
     world.behave(&addrs[0], Manner::Good);
     world.restart(&addrs[1]).await;
@@ -143,7 +168,11 @@ async fn a_source_that_is_killed_while_armed_asks_the_target_and_the_slot_moves_
     world.behave(&addrs[0], Manner::Good);
     world.restart(&addrs[0]).await;
     assert_eq!(controller.ended(plan).await.arrived, 3);
-    assert_eq!(world.owners()[0], (addrs[1].clone(), Epoch(3)), "the first try was refused by the target");
+    assert_eq!(
+        world.owners()[0],
+        (addrs[1].clone(), Epoch(3)),
+        "the first try was refused by the target"
+    );
 }
 
 #[tokio::test]
@@ -172,9 +201,15 @@ async fn another_node_at_a_group_s_address_is_refused_loudly_and_given_nothing()
     world.replace(&addrs[1], "n9");
     world.take_words();
     world.restart(&addrs[1]).await;
-    let status = controller.until("the refusal", |s| s.groups[1].state == NodeState::Unwanted).await;
+    let status =
+        controller.until("the refusal", |s| s.groups[1].state == NodeState::Unwanted).await;
     let error = status.groups[1].error.as_deref().unwrap();
-    assert!(error.contains("n9") && error.contains("n2 is expected") && error.contains("data directory"), "{error}");
+    assert!(
+        error.contains("n9")
+            && error.contains("n2 is expected")
+            && error.contains("data directory"),
+        "{error}"
+    );
     assert!(world.take_words().is_empty(), "it was told nothing");
     assert_eq!(world.state(&addrs[1], 15), SlotState::Unclaimed);
 }
@@ -185,7 +220,9 @@ async fn two_groups_on_one_node_are_refused() {
     let addr = world.add("n1").await;
     let other = world.add("n1").await;
     let controller = Controller::start(&config(dir.path(), 16, &[addr, other]));
-    let status = controller.until("the refusal", |s| s.groups.iter().any(|g| g.state == NodeState::Unwanted)).await;
+    let status = controller
+        .until("the refusal", |s| s.groups.iter().any(|g| g.state == NodeState::Unwanted))
+        .await;
     let unwanted = status.groups.iter().find(|g| g.state == NodeState::Unwanted).unwrap();
     assert!(unwanted.error.as_deref().unwrap().contains("is the node of group"), "{unwanted:?}");
 }
@@ -205,7 +242,18 @@ async fn a_store_that_cannot_write_stops_everything_in_its_place_and_is_shown() 
     world.finish_copies();
     let status = controller.until("the error", |s| !s.troubles.is_empty()).await;
     assert!(status.troubles[0].contains("the store: cannot write"), "{:?}", status.troubles);
-    assert!(!world.take_words().iter().any(|w| w.starts_with("ARM")), "nothing is armed that is not stored");
+    assert!(
+        !world.take_words().iter().any(|w| w.starts_with("ARM")),
+        "nothing is armed that is not stored"
+    );
+    let page = controller.page("/metrics").await;
+    let errors =
+        page.lines().find_map(|l| l.strip_prefix("slipway_control_store_errors_total ")).unwrap();
+    assert!(
+        (1..5).contains(&errors.parse::<u32>().unwrap()),
+        "{errors} tries: the store is left alone for a second"
+    );
+    assert!(controller.page("/readyz").await.contains("not ready: cannot write"));
     std::fs::remove_dir(&obstacle).unwrap();
     assert_eq!(controller.ended(plan).await.arrived, 3);
     assert!(controller.status().await.troubles.is_empty());

@@ -15,7 +15,8 @@ async fn slots_are_assigned_moved_and_cleaned_and_the_table_says_so() {
     let (world, dir) = (World::new(16), tempfile::tempdir().unwrap());
     let addrs = [world.add("n1").await, world.add("n2").await];
     let controller = Controller::start(&config(dir.path(), 16, &addrs));
-    let status = controller.until("both nodes", |s| s.groups.iter().all(|g| g.state == NodeState::Up)).await;
+    let status =
+        controller.until("both nodes", |s| s.groups.iter().all(|g| g.state == NodeState::Up)).await;
     assert_eq!(status.groups[0].node.as_deref(), Some("n1"));
     assert_eq!(world.owners()[0], (addrs[0].clone(), Epoch(1)));
     assert_eq!(world.owners()[15], (addrs[1].clone(), Epoch(1)));
@@ -24,16 +25,23 @@ async fn slots_are_assigned_moved_and_cleaned_and_the_table_says_so() {
     assert_eq!((planned.there.as_str(), planned.from[0].slots.as_str()), ("12", "0-3"));
     let view = controller.ended(planned.plan.unwrap()).await;
     assert_eq!((view.slots, view.arrived, view.keys, view.bytes), (5, 5, 12, 1200), "{view:?}");
-    assert_eq!((view.stall_write_us.count, view.stall_write_us.max, view.done_permille), (4, 1500, 1000));
+    assert_eq!(
+        (view.stall_write_us.count, view.stall_write_us.max, view.done_permille),
+        (4, 1500, 1000)
+    );
     let owners = world.owners();
     assert_eq!(owners[3], (addrs[1].clone(), Epoch(2)));
     assert_eq!(owners[4], (addrs[0].clone(), Epoch(1)));
     let table = controller.client.table(None, Duration::ZERO).await.unwrap().unwrap();
     assert_eq!((table.slots[3].group, table.slots[3].epoch), (GroupId(2), Epoch(2)));
+    let same =
+        controller.client.table(Some(table.version), Duration::from_millis(50)).await.unwrap();
+    assert_eq!(same, None, "nothing newer came");
     let runs = controller.client.slots().await.unwrap();
     assert_eq!(runs[0].slots, "0-3");
     assert!(runs.iter().all(|r| r.stage == Stage::Settled));
-    let kinds: Vec<_> = controller.client.history().await.unwrap().into_iter().map(|l| (l.kind, l.slots)).collect();
+    let kinds: Vec<_> =
+        controller.client.history().await.unwrap().into_iter().map(|l| (l.kind, l.slots)).collect();
     for kind in [EventKind::Opened, EventKind::Armed, EventKind::Settled, EventKind::Moved] {
         assert!(kinds.iter().any(|(k, _)| *k == kind), "{kind:?} in {kinds:?}");
     }
@@ -91,7 +99,8 @@ async fn a_group_that_is_added_later_begins_empty_and_takes_slots() {
     assert_eq!(controller.ended(plan).await.arrived, 8);
     assert_eq!(world.owners()[7].0, addrs[2]);
     controller.kill();
-    let error = Controller::try_start(&config(dir.path(), 16, &addrs[..2])).err().unwrap().to_string();
+    let error =
+        Controller::try_start(&config(dir.path(), 16, &addrs[..2])).err().unwrap().to_string();
     assert!(error.contains("group 3") && error.contains("8 slots"), "{error}");
     let error = Controller::try_start(&config(dir.path(), 32, &addrs)).err().unwrap().to_string();
     assert!(error.contains("has 16 slots, and 32 were asked for"), "{error}");
@@ -137,7 +146,9 @@ async fn an_abort_leaves_the_slot_whole_where_it_was_and_the_copy_dropped() {
     assert_eq!(done.slots, "0-3");
     assert_eq!(controller.ended(plan).await.aborted, 4);
     controller.until("the end", |s| s.slots.settled == 16).await;
-    eventually(async || world.take_words().iter().any(|w| w.starts_with("DROP")).then_some(())).await.unwrap();
+    eventually(async || world.take_words().iter().any(|w| w.starts_with("DROP")).then_some(()))
+        .await
+        .unwrap();
     let owners = eventually(async || world.whole().ok()).await.unwrap();
     assert_eq!(owners[0], (addrs[0].clone(), Epoch(1)));
     // The same again, with epochs never used before.
@@ -152,11 +163,17 @@ async fn a_dry_run_changes_nothing_and_nonsense_is_refused_with_what_to_do() {
     let (world, dir) = (World::new(16), tempfile::tempdir().unwrap());
     let addrs = [world.add("n1").await, world.add("n2").await];
     let controller = Controller::start(&config(dir.path(), 16, &addrs));
-    let request = |slots: &str, to, dry_run| MoveRequest { slots: slots.to_owned(), to: GroupId(to), dry_run };
+    let request = |slots: &str, to, dry_run| MoveRequest {
+        slots: slots.to_owned(),
+        to: GroupId(to),
+        dry_run,
+    };
     let planned = controller.client.plan(&request("0-3", 2, true)).await.unwrap();
     assert_eq!((planned.plan, planned.from[0].count), (None, 4));
     assert_eq!(controller.status().await.slots.settled, 16);
-    for (slots, to, what) in [("0-99", 2, "slot 99 does not exist"), ("x", 2, "\"x\" is no slot"), ("1", 7, "group 7")] {
+    for (slots, to, what) in
+        [("0-99", 2, "slot 99 does not exist"), ("x", 2, "\"x\" is no slot"), ("1", 7, "group 7")]
+    {
         match controller.client.plan(&request(slots, to, false)).await {
             Err(ClientError::Refused(why)) => {
                 assert!(why.error.contains(what) && !why.what_to_do.is_empty(), "{why:?}");
@@ -209,12 +226,7 @@ async fn metrics_are_there_from_the_start_and_count() {
     let (world, dir) = (World::new(16), tempfile::tempdir().unwrap());
     let addrs = [world.add("n1").await, world.add("n2").await];
     let controller = Controller::start(&config(dir.path(), 16, &addrs));
-    let http = service::http::Client::new(&controller.address, Duration::from_secs(5));
-    let page = async || {
-        let (_, body) = http.send(service::http::Method::GET, "/metrics", Vec::new().into()).await.unwrap();
-        String::from_utf8(body.to_vec()).unwrap()
-    };
-    let first = page().await;
+    let first = controller.page("/metrics").await;
     for line in [
         "slipway_control_migrations_total{result=\"moved\"} 0",
         "slipway_control_migrations_total{result=\"failed\"} 0",
@@ -234,7 +246,7 @@ async fn metrics_are_there_from_the_start_and_count() {
         "slipway_control_moved_keys_total 12",
     ];
     let all = async || {
-        let page = page().await;
+        let page = controller.page("/metrics").await;
         wanted.iter().all(|line| page.contains(line)).then_some(())
     };
     eventually(all).await.unwrap();

@@ -88,7 +88,13 @@ impl World {
     pub(crate) fn new(slots: u32) -> Self {
         let count = SlotCount::new(slots).unwrap();
         let sync = Duration::from_millis(5);
-        Self(Arc::new(Mutex::new(Inner { count, nodes: BTreeMap::new(), tripwire: None, words: Vec::new(), sync })))
+        Self(Arc::new(Mutex::new(Inner {
+            count,
+            nodes: BTreeMap::new(),
+            tripwire: None,
+            words: Vec::new(),
+            sync,
+        })))
     }
 
     /// A new node on a free port; returns its address.
@@ -211,7 +217,12 @@ impl World {
     pub(crate) async fn copying(&self, count: usize) {
         let copies = || {
             let inner = self.0.lock();
-            inner.nodes.values().flat_map(|n| n.jobs.values()).filter(|j| j.phase == "copying").count()
+            inner
+                .nodes
+                .values()
+                .flat_map(|n| n.jobs.values())
+                .filter(|j| j.phase == "copying")
+                .count()
         };
         crate::controller::eventually(async || (copies() == count).then_some(())).await.unwrap();
     }
@@ -244,7 +255,11 @@ impl World {
                     other => return Err(format!("slot {slot} at {addr} is left as {other:?}")),
                 }
             }
-            if owners.len() == 1 { Ok(owners.remove(0)) } else { Err(format!("slot {slot} is owned by {owners:?}")) }
+            if owners.len() == 1 {
+                Ok(owners.remove(0))
+            } else {
+                Err(format!("slot {slot} is owned by {owners:?}"))
+            }
         };
         inner.count.slots().map(of).collect()
     }
@@ -257,8 +272,13 @@ impl World {
             let mut sync = false;
             while let Ok(Some((request, len))) = decode(&input) {
                 let _ = input.split_to(len);
-                let args: Vec<String> =
-                    request.as_items().unwrap().iter().filter_map(Value::as_str).map(str::to_owned).collect();
+                let args: Vec<String> = request
+                    .as_items()
+                    .unwrap()
+                    .iter()
+                    .filter_map(Value::as_str)
+                    .map(str::to_owned)
+                    .collect();
                 sync |= args.len() > 1 && ["ARM", "DURABLE", "ASSIGN"].contains(&args[1].as_str());
                 if !self.execute(&addr, &args, &mut out) {
                     std::future::pending::<()>().await;
@@ -268,7 +288,9 @@ impl World {
                 let time = self.0.lock().sync;
                 tokio::time::sleep(time).await;
             }
-            if stream.write_all(&out).await.is_err() || !matches!(stream.read_buf(&mut input).await, Ok(1..)) {
+            if stream.write_all(&out).await.is_err()
+                || !matches!(stream.read_buf(&mut input).await, Ok(1..))
+            {
                 return;
             }
         }
@@ -477,7 +499,8 @@ impl Inner {
             ["ABORT", id] => {
                 let id = id.parse().unwrap();
                 if let Some(slot) = self.slot_of(addr, id) {
-                    self.change(addr, slot, |s| s.abort(id).map(|n| n.0)).map_err(|e| e.replace("slot ", "of "))?;
+                    self.change(addr, slot, |s| s.abort(id).map(|n| n.0))
+                        .map_err(|e| e.replace("slot ", "of "))?;
                     self.note(addr, id, "unknown");
                 }
                 self.nodes.get_mut(addr).unwrap().over.insert(id);
@@ -539,7 +562,9 @@ impl Inner {
     fn hand_off(&mut self, addr: &str, id: MigrationId) {
         let node = &self.nodes[addr];
         let (Some(slot), Some(_)) = (self.slot_of(addr, id), &node.running) else { return };
-        let SlotState::Armed { out, attempt, .. } = &node.slots[usize::from(slot.0)] else { return };
+        let SlotState::Armed { out, attempt, .. } = &node.slots[usize::from(slot.0)] else {
+            return;
+        };
         let (target, attempt, manner) = (out.peer.clone(), attempt + 1, node.manner);
         if manner == Manner::NoHandoff || self.nodes[&target].running.is_none() {
             return;
@@ -585,7 +610,13 @@ impl World {
         for (addr, node) in &inner.nodes {
             for (slot, state) in node.slots.iter().enumerate() {
                 if let SlotState::Granted { out, attempt, .. } = state {
-                    granted.push((addr.clone(), out.peer.clone(), Slot(slot as u16), out.id, *attempt));
+                    granted.push((
+                        addr.clone(),
+                        out.peer.clone(),
+                        Slot(slot as u16),
+                        out.id,
+                        *attempt,
+                    ));
                 }
             }
         }
@@ -610,8 +641,11 @@ impl Node {
 }
 
 fn migration(slot: &str, id: &str, epoch: &str, peer: &str) -> (Slot, Migration) {
-    let migration =
-        Migration { id: id.parse().unwrap(), epoch: Epoch(epoch.parse().unwrap()), peer: peer.to_owned() };
+    let migration = Migration {
+        id: id.parse().unwrap(),
+        epoch: Epoch(epoch.parse().unwrap()),
+        peer: peer.to_owned(),
+    };
     (Slot(slot.parse().unwrap()), migration)
 }
 

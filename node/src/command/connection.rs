@@ -43,7 +43,9 @@ fn echo(session: &mut Session, request: Request<'_>) -> Outcome {
 }
 
 fn select(session: &mut Session, request: Request<'_>) -> Outcome {
-    let number = parse_int(request.get(1)).filter(|&n| i32::try_from(n).is_ok()).ok_or(line::NOT_AN_INTEGER)?;
+    let number = parse_int(request.get(1))
+        .filter(|&n| i32::try_from(n).is_ok())
+        .ok_or(line::NOT_AN_INTEGER)?;
     let db = u8::try_from(number).ok().filter(|db| *db < session.shared.config.databases);
     session.select(db.ok_or("ERR DB index is out of range")?);
     session.reply().ok();
@@ -122,7 +124,11 @@ fn hello(session: &mut Session, request: Request<'_>) -> Outcome {
             name = Some(client::checked_name(request.get(at + 1))?);
             at += 1;
         } else {
-            return Err(format!("ERR Syntax error in HELLO option '{}'", String::from_utf8_lossy(request.get(at))).into());
+            return Err(format!(
+                "ERR Syntax error in HELLO option '{}'",
+                String::from_utf8_lossy(request.get(at))
+            )
+            .into());
         }
         at += 1;
     }

@@ -42,7 +42,9 @@ fn hmset(ctx: &mut Ctx<'_, '_>) -> Outcome {
 
 fn set_all(ctx: &mut Ctx<'_, '_>) -> Result<i64, CommandError> {
     if !ctx.args.len().is_multiple_of(2) {
-        return Err(format!("ERR wrong number of arguments for '{}' command", ctx.command.name).into());
+        return Err(
+            format!("ERR wrong number of arguments for '{}' command", ctx.command.name).into()
+        );
     }
     if ctx.args.len() > 4 {
         // A field may be named twice.
@@ -53,7 +55,8 @@ fn set_all(ctx: &mut Ctx<'_, '_>) -> Result<i64, CommandError> {
     for at in (2..ctx.args.len()).step_by(2) {
         let (field, value) = (ctx.args.get(at), ctx.args.get(at + 1));
         // A hash without fields has none to look for.
-        added += i64::from(hash.meta.count == 0 && added == 0 || !ctx.txn.has_element(&hash, field)?);
+        added +=
+            i64::from(hash.meta.count == 0 && added == 0 || !ctx.txn.has_element(&hash, field)?);
         ctx.txn.put_element(&hash, field, value)?;
     }
     hash.meta.count += added as u64;

@@ -49,7 +49,12 @@ impl End {
 }
 
 /// Adds an element at one end. The caller saves the list.
-pub(super) fn push(txn: &mut Txn<'_>, list: &mut Collection<'_>, end: End, value: &[u8]) -> Result<(), CommandError> {
+pub(super) fn push(
+    txn: &mut Txn<'_>,
+    list: &mut Collection<'_>,
+    end: End,
+    value: &[u8],
+) -> Result<(), CommandError> {
     let index = match end {
         End::Left => {
             list.meta.head -= 1;
@@ -65,7 +70,12 @@ pub(super) fn push(txn: &mut Txn<'_>, list: &mut Collection<'_>, end: End, value
 }
 
 /// Takes up to `count` elements from one end, in the order in which they are taken. The caller saves the list.
-pub(super) fn pop(txn: &mut Txn<'_>, list: &mut Collection<'_>, end: End, count: u64) -> Result<Vec<Vec<u8>>, CommandError> {
+pub(super) fn pop(
+    txn: &mut Txn<'_>,
+    list: &mut Collection<'_>,
+    end: End,
+    count: u64,
+) -> Result<Vec<Vec<u8>>, CommandError> {
     let count = count.min(list.meta.count);
     let (from, to) = match end {
         End::Left => (list.meta.head, list.meta.head + count),
@@ -156,12 +166,18 @@ fn rpop(ctx: &mut Ctx<'_, '_>) -> Outcome {
 
 fn pop_some(ctx: &mut Ctx<'_, '_>, end: End) -> Outcome {
     if ctx.args.len() > 3 {
-        return Err(format!("ERR wrong number of arguments for '{}' command", ctx.command.name).into());
+        return Err(
+            format!("ERR wrong number of arguments for '{}' command", ctx.command.name).into()
+        );
     }
     let has_count = ctx.args.len() == 3;
     let count = if has_count { parse::count(ctx.args.get(2))? } else { 1 };
     let Some(mut list) = ctx.txn.open(ctx.args.get(1), Kind::List)? else {
-        if has_count { ctx.reply.null_array() } else { ctx.reply.null() }
+        if has_count {
+            ctx.reply.null_array()
+        } else {
+            ctx.reply.null()
+        }
         return Ok(());
     };
     let taken = if count == 0 { Vec::new() } else { pop(ctx.txn, &mut list, end, count as u64)? };

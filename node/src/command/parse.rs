@@ -69,10 +69,16 @@ impl Expiry {
     }
 
     /// As [`Self::moment`], for commands that refuse zero, negative and impossible times.
-    pub(super) fn future(self, text: &[u8], now_ms: u64, command: &str) -> Result<u64, CommandError> {
+    pub(super) fn future(
+        self,
+        text: &[u8],
+        now_ms: u64,
+        command: &str,
+    ) -> Result<u64, CommandError> {
         let number = int(text)?;
         let moment = if number > 0 { self.moment(number, now_ms) } else { None };
-        let moment = moment.and_then(|moment| u64::try_from(moment).ok()).filter(|moment| *moment > 0);
+        let moment =
+            moment.and_then(|moment| u64::try_from(moment).ok()).filter(|moment| *moment > 0);
         moment.ok_or_else(|| format!("ERR invalid expire time in '{command}' command").into())
     }
 }

@@ -53,7 +53,11 @@ pub(super) fn cursor(text: &[u8]) -> Result<u64, CommandError> {
 }
 
 /// Reads the options from `at` on.
-pub(super) fn options<'a>(args: super::Request<'a>, mut at: usize, kinds: Kinds) -> Result<Options<'a>, CommandError> {
+pub(super) fn options<'a>(
+    args: super::Request<'a>,
+    mut at: usize,
+    kinds: Kinds,
+) -> Result<Options<'a>, CommandError> {
     let mut options = Options { count: COUNT, pattern: None, kind: None };
     while at < args.len() {
         let value = (at + 1 < args.len()).then(|| args.get(at + 1)).ok_or(line::SYNTAX)?;
@@ -87,7 +91,11 @@ pub(super) fn page(
     };
     let number = cursor(ctx.args.get(2))?;
     let options = options(ctx.args, 3, Kinds::Refused)?;
-    let position = if number == 0 { None } else { ctx.shared.cursors.find(number & ((1 << POSITION_BITS) - 1)) };
+    let position = if number == 0 {
+        None
+    } else {
+        ctx.shared.cursors.find(number & ((1 << POSITION_BITS) - 1))
+    };
     let from = position.map(|after| [&after, &[0][..]].concat()).unwrap_or_default();
     let room = if collection.meta.count <= WHOLE { u64::MAX } else { options.count };
     let (mut seen, mut items, mut last, mut body) = (0, 0, None, Vec::new());

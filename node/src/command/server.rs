@@ -17,7 +17,8 @@ pub(super) const TABLE: Table = &[
 ];
 
 fn time(session: &mut Session, _: Request<'_>) -> Outcome {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    let since =
+        std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
     let mut reply = session.reply();
     reply.array(2);
     reply.bulk_int(since.as_secs() as i64);

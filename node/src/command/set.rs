@@ -29,7 +29,10 @@ pub(super) const TABLE: Table = &[
 ];
 
 /// All members.
-pub(super) fn members(txn: &mut Txn<'_>, set: &Collection<'_>) -> Result<Vec<Vec<u8>>, CommandError> {
+pub(super) fn members(
+    txn: &mut Txn<'_>,
+    set: &Collection<'_>,
+) -> Result<Vec<Vec<u8>>, CommandError> {
     let mut members = Vec::with_capacity(set.meta.count as usize);
     txn.scan(set, &Span::all(Family::Data, Direction::Forward), |member, _| {
         members.push(member.to_vec());
@@ -148,7 +151,11 @@ fn spop(ctx: &mut Ctx<'_, '_>) -> Outcome {
     }
     let count = if ctx.args.len() == 3 { Some(parse::count(ctx.args.get(2))?) } else { None };
     let Some(mut set) = ctx.txn.open(ctx.args.get(1), Kind::Set)? else {
-        if count.is_some() { ctx.reply.set(0) } else { ctx.reply.null() }
+        if count.is_some() {
+            ctx.reply.set(0)
+        } else {
+            ctx.reply.null()
+        }
         return Ok(());
     };
     let picked = ctx.txn.pick(&set, Picks::Different(count.unwrap_or(1) as u64))?;
@@ -172,7 +179,8 @@ fn srandmember(ctx: &mut Ctx<'_, '_>) -> Outcome {
     if ctx.args.len() > 3 {
         return Err(line::SYNTAX.into());
     }
-    let picks = if ctx.args.len() == 3 { Some(Picks::of(parse::int(ctx.args.get(2))?)?) } else { None };
+    let picks =
+        if ctx.args.len() == 3 { Some(Picks::of(parse::int(ctx.args.get(2))?)?) } else { None };
     let set = ctx.txn.open(ctx.args.get(1), Kind::Set)?;
     let picked = match &set {
         Some(set) => ctx.txn.pick(set, picks.unwrap_or(Picks::Different(1)))?,

@@ -55,7 +55,9 @@ fn link(session: &mut Session, request: Request<'_>) -> Outcome {
     let (cluster, count): (String, u32) = (text(request.get(4))?, number(request.get(5))?);
     let ours = u32::from(shared.slot_count().get());
     if count != ours {
-        return Err(format!("ERR slot count differs: this node has {ours}, you have {count}").into());
+        return Err(
+            format!("ERR slot count differs: this node has {ours}, you have {count}").into()
+        );
     }
     let identity = shared.identity.read().clone();
     let known = identity.cluster.as_deref().unwrap_or("-");
@@ -117,7 +119,8 @@ pub(crate) async fn word(session: &mut Session, word: Word) {
         b"FLUSHDB" => whole::flush(&shared, args).await,
         b"KEYS" | b"DBSIZE" | b"RANDOMKEY" => {
             // They are about the slots that are served here anyway.
-            let words = std::iter::once(&word.name).chain(args).map(AsRef::as_ref).collect::<Vec<&[u8]>>();
+            let words =
+                std::iter::once(&word.name).chain(args).map(AsRef::as_ref).collect::<Vec<&[u8]>>();
             return session.run_by_words(&words).await;
         }
         name if transfer::is_ours(name) => {
@@ -125,7 +128,10 @@ pub(crate) async fn word(session: &mut Session, word: Word) {
             session.out.extend_from_slice(&reply);
             return;
         }
-        name => Err(format!("ERR SLIPWAY {} is no word of this node", String::from_utf8_lossy(name)).into()),
+        name => {
+            Err(format!("ERR SLIPWAY {} is no word of this node", String::from_utf8_lossy(name))
+                .into())
+        }
     };
     match answer {
         Ok(reply) => session.out.extend_from_slice(&reply),
@@ -144,7 +150,10 @@ async fn claim(shared: &Shared, args: &[Bytes]) -> Result<Vec<u8>, CommandError>
     let (cluster, group): (String, String) = (text(argument(args, 0)?)?, text(argument(args, 1)?)?);
     let mut identity = shared.identity.read().clone();
     if let Some(owner) = identity.cluster.as_ref().filter(|owner| **owner != cluster) {
-        return Err(format!("ERR this node belongs to cluster {owner}: use another node, or an empty data directory").into());
+        return Err(format!(
+            "ERR this node belongs to cluster {owner}: use another node, or an empty data directory"
+        )
+        .into());
     }
     if identity.cluster.is_none() || identity.group.as_ref() != Some(&group) {
         (identity.cluster, identity.group) = (Some(cluster), Some(group));
@@ -164,7 +173,8 @@ async fn assign(shared: &Shared, args: &[Bytes]) -> Result<Vec<u8>, CommandError
     let mut changed = 0;
     for slot in ranges.iter() {
         // A slot that has an owner keeps it: that is no error.
-        changed += i64::from(shared.slots.step(slot, |state| state.assign(epoch, hint.clone())).is_ok());
+        changed +=
+            i64::from(shared.slots.step(slot, |state| state.assign(epoch, hint.clone())).is_ok());
     }
     if changed > 0 {
         shared.wal.sync().await?;
@@ -216,5 +226,8 @@ fn text(bytes: &[u8]) -> Result<String, CommandError> {
 
 fn slot(shared: &Shared, bytes: &[u8]) -> Result<Slot, CommandError> {
     let number = number(bytes)?;
-    shared.slot_count().slot(number).ok_or_else(|| format!("ERR slot {number} does not exist").into())
+    shared
+        .slot_count()
+        .slot(number)
+        .ok_or_else(|| format!("ERR slot {number} does not exist").into())
 }

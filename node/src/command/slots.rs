@@ -34,7 +34,9 @@ fn slotsinfo(ctx: &mut Ctx<'_, '_>) -> Outcome {
     let wanted = first..first.saturating_add(count);
     let db = usize::from(ctx.txn.db);
     let mut found = Vec::new();
-    for (slot, cell) in ctx.shared.slots.iter().filter(|(slot, _)| wanted.contains(&i64::from(slot.0))) {
+    for (slot, cell) in
+        ctx.shared.slots.iter().filter(|(slot, _)| wanted.contains(&i64::from(slot.0)))
+    {
         let inner = cell.read();
         let keys = inner.counts.get(db).map_or(0, |counts| counts.keys);
         if is_served(&inner) && keys > 0 {

@@ -96,7 +96,8 @@ fn append(ctx: &mut Ctx<'_, '_>) -> Outcome {
 
 fn setrange(ctx: &mut Ctx<'_, '_>) -> Outcome {
     let (key, piece) = (ctx.args.get(1), ctx.args.get(3));
-    let offset = u64::try_from(parse::int(ctx.args.get(2))?).map_err(|_| line::OFFSET_OUT_OF_RANGE)?;
+    let offset =
+        u64::try_from(parse::int(ctx.args.get(2))?).map_err(|_| line::OFFSET_OUT_OF_RANGE)?;
     let old = ctx.txn.string(key)?.map(|(meta, value)| (meta, value.to_vec()));
     if piece.is_empty() {
         ctx.reply.int(old.map_or(0, |(_, value)| value.len()) as i64);

@@ -57,7 +57,11 @@ pub(super) fn score_in(value: &[u8]) -> f64 {
 }
 
 /// A member's score.
-pub(super) fn score_of(txn: &mut Txn<'_>, zset: &Collection<'_>, member: &[u8]) -> Result<Option<f64>, CommandError> {
+pub(super) fn score_of(
+    txn: &mut Txn<'_>,
+    zset: &Collection<'_>,
+    member: &[u8],
+) -> Result<Option<f64>, CommandError> {
     Ok(txn.element(zset, member)?.map(score_in))
 }
 
@@ -77,7 +81,11 @@ pub(super) fn put(
 }
 
 /// Takes members out. The caller saves the set.
-pub(super) fn remove_all(txn: &mut Txn<'_>, zset: &mut Collection<'_>, members: &[Scored]) -> Result<(), CommandError> {
+pub(super) fn remove_all(
+    txn: &mut Txn<'_>,
+    zset: &mut Collection<'_>,
+    members: &[Scored],
+) -> Result<(), CommandError> {
     if members.len() as u64 == zset.meta.count {
         return txn.clear(zset);
     }
@@ -130,7 +138,8 @@ pub(super) enum Shape {
 
 /// Answers an array of members.
 pub(super) fn tell(reply: &mut Reply<'_>, members: &[Scored], shape: Shape) {
-    let in_pairs = shape == Shape::Pairs || shape == Shape::WithScores && reply.version() == Version::Resp3;
+    let in_pairs =
+        shape == Shape::Pairs || shape == Shape::WithScores && reply.version() == Version::Resp3;
     let flat = shape == Shape::WithScores && !in_pairs;
     reply.array(if flat { members.len() * 2 } else { members.len() });
     for (member, score) in members {
@@ -233,7 +242,8 @@ fn zrandmember(ctx: &mut Ctx<'_, '_>) -> Outcome {
         Some(zset) => ctx.txn.pick(&zset, Picks::of(count)?)?,
         None => Vec::new(),
     };
-    let picked: Vec<Scored> = picked.into_iter().map(|(member, value)| (member, score_in(&value))).collect();
+    let picked: Vec<Scored> =
+        picked.into_iter().map(|(member, value)| (member, score_in(&value))).collect();
     tell(&mut ctx.reply, &picked, if with_scores { Shape::WithScores } else { Shape::Members });
     Ok(())
 }

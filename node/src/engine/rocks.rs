@@ -10,8 +10,9 @@ pub use figures::{FamilyFigures, Figures, Level};
 
 use super::{EngineError, Family, Tuning};
 use rust_rocksdb::{
-    BlockBasedOptions, Cache, ColumnFamily, ColumnFamilyDescriptor, DB, DBCompressionType, DBRawIterator, DBRecoveryMode, Error,
-    GetIntoBufferResult, LogLevel, Options, Range, ReadOptions, WriteBatch,
+    BlockBasedOptions, Cache, ColumnFamily, ColumnFamilyDescriptor, DB, DBCompressionType,
+    DBRawIterator, DBRecoveryMode, Error, GetIntoBufferResult, LogLevel, Options, Range,
+    ReadOptions, WriteBatch,
 };
 use std::path::Path;
 
@@ -50,14 +51,15 @@ impl Engine {
             let filter = if name == SCORE { Filter::None } else { Filter::Bloom };
             ColumnFamilyDescriptor::new(name, family_options(&cache, memory, filter))
         });
-        let db = DB::open_cf_descriptors(&db_options(tuning, memory), path, families).map_err(|e| {
-            let text = e.to_string();
-            if text.contains("lock") || text.contains("LOCK") {
-                EngineError::Locked { path: path.display().to_string() }
-            } else {
-                explain(&e)
-            }
-        })?;
+        let db =
+            DB::open_cf_descriptors(&db_options(tuning, memory), path, families).map_err(|e| {
+                let text = e.to_string();
+                if text.contains("lock") || text.contains("LOCK") {
+                    EngineError::Locked { path: path.display().to_string() }
+                } else {
+                    explain(&e)
+                }
+            })?;
         Ok(Self { db, cache })
     }
 
@@ -70,15 +72,26 @@ impl Engine {
     }
 
     fn named(&self, name: &str) -> Result<&ColumnFamily, EngineError> {
-        self.db.cf_handle(name).ok_or_else(|| EngineError::Broken(format!("column family {name} is missing")))
+        self.db
+            .cf_handle(name)
+            .ok_or_else(|| EngineError::Broken(format!("column family {name} is missing")))
     }
 
     /// Reads a value into `value`, whose old contents are lost; returns it if there is one.
-    pub fn get<'v>(&self, family: Family, key: &[u8], value: &'v mut Value) -> Result<Option<&'v [u8]>, EngineError> {
+    pub fn get<'v>(
+        &self,
+        family: Family,
+        key: &[u8],
+        value: &'v mut Value,
+    ) -> Result<Option<&'v [u8]>, EngineError> {
         let family = self.family(family)?;
         value.prepare();
         loop {
-            match self.db.get_into_buffer_cf(family, key, &mut value.buffer).map_err(|e| explain(&e))? {
+            match self
+                .db
+                .get_into_buffer_cf(family, key, &mut value.buffer)
+                .map_err(|e| explain(&e))?
+            {
                 GetIntoBufferResult::NotFound => return Ok(None),
                 GetIntoBufferResult::Found(length) => {
                     value.length = length;
@@ -96,7 +109,9 @@ impl Engine {
 
     /// All records of the node itself whose key begins with `prefix`, in order.
     pub fn records(&self, prefix: &[u8]) -> Result<Vec<(Vec<u8>, Vec<u8>)>, EngineError> {
-        let mut cursor = Cursor { inner: self.db.raw_iterator_cf_opt(self.named(DEFAULT)?, ReadOptions::default()) };
+        let mut cursor = Cursor {
+            inner: self.db.raw_iterator_cf_opt(self.named(DEFAULT)?, ReadOptions::default()),
+        };
         let mut found = Vec::new();
         cursor.seek(prefix);
         while let Some((key, value)) = cursor.item().filter(|(key, _)| key.starts_with(prefix)) {
@@ -108,7 +123,13 @@ impl Engine {
     }
 
     /// Adds a put to the batch.
-    pub fn put(&self, batch: &mut Batch, family: Family, key: &[u8], value: &[u8]) -> Result<(), EngineError> {
+    pub fn put(
+        &self,
+        batch: &mut Batch,
+        family: Family,
+        key: &[u8],
+        value: &[u8],
+    ) -> Result<(), EngineError> {
         batch.inner.put_cf(self.family(family)?, key, value);
         Ok(())
     }
@@ -120,7 +141,13 @@ impl Engine {
     }
 
     /// Adds the deletion of all keys from `begin` on, before `end`, to the batch. An empty `end` is the end of the family.
-    pub fn delete_range(&self, batch: &mut Batch, family: Family, begin: &[u8], end: &[u8]) -> Result<(), EngineError> {
+    pub fn delete_range(
+        &self,
+        batch: &mut Batch,
+        family: Family,
+        begin: &[u8],
+        end: &[u8],
+    ) -> Result<(), EngineError> {
         let family = self.family(family)?;
         if end.is_empty() {
             // Keys begin with a slot of at most 0x3fff, so this is behind all of them.
@@ -132,7 +159,12 @@ impl Engine {
     }
 
     /// Adds a record of the node itself to the batch.
-    pub fn put_record(&self, batch: &mut Batch, key: &[u8], value: &[u8]) -> Result<(), EngineError> {
+    pub fn put_record(
+        &self,
+        batch: &mut Batch,
+        key: &[u8],
+        value: &[u8],
+    ) -> Result<(), EngineError> {
         batch.inner.put_cf(self.named(DEFAULT)?, key, value);
         Ok(())
     }
@@ -164,7 +196,12 @@ impl Engine {
     }
 
     /// A cursor over the keys of `family` from `begin` on, before `end` (empty: no end), as they are now.
-    pub fn cursor(&self, family: Family, begin: &[u8], end: &[u8]) -> Result<Cursor<'_>, EngineError> {
+    pub fn cursor(
+        &self,
+        family: Family,
+        begin: &[u8],
+        end: &[u8],
+    ) -> Result<Cursor<'_>, EngineError> {
         let options = bounds(begin, end);
         Ok(Cursor { inner: self.db.raw_iterator_cf_opt(self.family(family)?, options) })
     }
@@ -175,8 +212,14 @@ impl Engine {
     }
 
     /// Roughly how many bytes the keys from `begin` on, before `end`, take in files and write buffers.
-    pub fn approximate_bytes(&self, family: Family, begin: &[u8], end: &[u8]) -> Result<u64, EngineError> {
-        let sizes = self.db.get_approximate_sizes_cf(self.family(family)?, &[Range::new(begin, end)]);
+    pub fn approximate_bytes(
+        &self,
+        family: Family,
+        begin: &[u8],
+        end: &[u8],
+    ) -> Result<u64, EngineError> {
+        let sizes =
+            self.db.get_approximate_sizes_cf(self.family(family)?, &[Range::new(begin, end)]);
         Ok(sizes.map_err(|e| explain(&e))?.first().copied().unwrap_or(0))
     }
 
@@ -199,7 +242,9 @@ impl Engine {
     /// A number RocksDB knows of itself, summed over the families: `rocksdb.estimate-num-keys` and the like.
     pub fn number(&self, property: &str) -> u64 {
         let families = [META, DATA, SCORE].iter().filter_map(|name| self.db.cf_handle(name));
-        families.filter_map(|family| self.db.property_int_value_cf(family, property).ok().flatten()).sum()
+        families
+            .filter_map(|family| self.db.property_int_value_cf(family, property).ok().flatten())
+            .sum()
     }
 
     /// Bytes the block cache holds.
@@ -224,6 +269,16 @@ impl Value {
     /// What was read last.
     pub fn bytes(&self) -> &[u8] {
         self.buffer.get(..self.length).unwrap_or_default()
+    }
+
+    /// Keeps a value that was found elsewhere.
+    pub fn set(&mut self, value: &[u8]) {
+        self.prepare();
+        if self.buffer.len() < value.len() {
+            self.buffer.resize(value.len(), 0);
+        }
+        self.buffer[..value.len()].copy_from_slice(value);
+        self.length = value.len();
     }
 
     fn prepare(&mut self) {
@@ -348,7 +403,12 @@ impl std::fmt::Debug for Snapshot<'_> {
 
 impl Snapshot<'_> {
     /// A cursor over the keys of `family` from `begin` on, before `end` (empty: no end). What it reads does not displace the cache.
-    pub fn cursor(&self, family: Family, begin: &[u8], end: &[u8]) -> Result<Cursor<'_>, EngineError> {
+    pub fn cursor(
+        &self,
+        family: Family,
+        begin: &[u8],
+        end: &[u8],
+    ) -> Result<Cursor<'_>, EngineError> {
         let mut options = bounds(begin, end);
         options.fill_cache(false);
         options.set_readahead_size(READAHEAD_BYTES);
@@ -356,7 +416,12 @@ impl Snapshot<'_> {
     }
 
     /// Reads a value as it was into `value`.
-    pub fn get<'v>(&self, family: Family, key: &[u8], value: &'v mut Value) -> Result<Option<&'v [u8]>, EngineError> {
+    pub fn get<'v>(
+        &self,
+        family: Family,
+        key: &[u8],
+        value: &'v mut Value,
+    ) -> Result<Option<&'v [u8]>, EngineError> {
         let found = self.inner.get_cf(self.engine.family(family)?, key).map_err(|e| explain(&e))?;
         let Some(found) = found else { return Ok(None) };
         value.length = found.len();

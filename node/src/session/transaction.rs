@@ -91,7 +91,12 @@ impl Multi {
 /// One command of a transaction that is about to run.
 #[derive(Debug)]
 enum Step {
-    Data { command: &'static Command, run: Run, frame: Vec<u8>, args: Args },
+    Data {
+        command: &'static Command,
+        run: Run,
+        frame: Vec<u8>,
+        args: Args,
+    },
     /// About the connection: answered already.
     Answered(Vec<u8>),
     Select(u8),
@@ -120,7 +125,11 @@ impl Session {
         let Some(queue) = &mut self.multi.queue else { return };
         let too_long = queue.bytes + request.frame.len() > room;
         let refused = refused.or_else(|| {
-            too_long.then(|| CommandError::from(format!("ERR the transaction is larger than queue_bytes_max, {room} bytes")))
+            too_long.then(|| {
+                CommandError::from(format!(
+                    "ERR the transaction is larger than queue_bytes_max, {room} bytes"
+                ))
+            })
         });
         if let Some(error) = refused {
             return self.refuse_in_queue(error.line().as_bytes());
@@ -163,13 +172,19 @@ impl Session {
     }
 
     pub(crate) fn exec(&mut self) -> Outcome {
-        let Some(queue) = self.multi.queue.take() else { return Err("ERR EXEC without MULTI".into()) };
+        let Some(queue) = self.multi.queue.take() else {
+            return Err("ERR EXEC without MULTI".into());
+        };
         self.client.queued.store(-1, Relaxed);
         if queue.spoiled {
             self.unwatch();
             return Err(line::EXEC_ABORT.into());
         }
-        let watches = self.multi.watches.take().unwrap_or_else(|| Watches::new(self.shared.clone(), Hold::Held));
+        let watches = self
+            .multi
+            .watches
+            .take()
+            .unwrap_or_else(|| Watches::new(self.shared.clone(), Hold::Held));
         let exec = self.prepare(queue.commands, watches);
         self.start(exec);
         Ok(())
@@ -186,7 +201,8 @@ impl Session {
         }
         let pushes = self.link.as_ref().map(|link| link.pushes.clone());
         let caller = Caller { db: exec.db, version: exec.version, link: pushes.as_ref() };
-        let (done, db) = with_scratch(|scratch| exec.run(&self.shared, scratch, caller, &mut self.out));
+        let (done, db) =
+            with_scratch(|scratch| exec.run(&self.shared, scratch, caller, &mut self.out));
         self.finish_exec(done, db);
     }
 
@@ -208,7 +224,9 @@ impl Session {
             }
             Err(error) => {
                 tracing::error!(%error, "a transaction died");
-                self.reply().error("ERR internal error: the transaction died; please report it with the log");
+                self.reply().error(
+                    "ERR internal error: the transaction died; please report it with the log",
+                );
             }
         }
     }
@@ -260,7 +278,12 @@ impl Session {
         Exec { steps, slots, access, watches, db: self.db, version: self.version }
     }
 
-    fn answer_now(&mut self, command: &Command, function: fn(&mut Self, Request<'_>) -> Outcome, request: Request<'_>) -> Step {
+    fn answer_now(
+        &mut self,
+        command: &Command,
+        function: fn(&mut Self, Request<'_>) -> Outcome,
+        request: Request<'_>,
+    ) -> Step {
         let (db, kept) = (self.db, std::mem::take(&mut self.out));
         if let Err(error) = function(self, request) {
             self.out.clear();
@@ -281,7 +304,8 @@ impl Session {
         for key in request.from(1) {
             let slot = self.shared.slot_count().of(key);
             let (shared, db) = (&self.shared, self.db);
-            let watches = self.multi.watches.get_or_insert_with(|| Watches::new(shared.clone(), Hold::Held));
+            let watches =
+                self.multi.watches.get_or_insert_with(|| Watches::new(shared.clone(), Hold::Held));
             if !watches.list.iter().any(|w| w.db == db && w.key == key) {
                 watches.list.push(watch_key(shared, slot, db, key, Hold::Held));
             }
@@ -310,11 +334,18 @@ impl Exec {
             Step::Data { command, .. } => command.flags.contains(Flags::BULK),
             Step::Answered(_) | Step::Select(_) => false,
         };
-        self.steps.iter().any(bulk) || self.slots.iter().any(|&slot| shared.slot(slot).is_long_held())
+        self.steps.iter().any(bulk)
+            || self.slots.iter().any(|&slot| shared.slot(slot).is_long_held())
     }
 
     /// Runs everything; returns what became of it and the database that is selected then.
-    fn run(&self, shared: &Shared, scratch: &mut Scratch, caller: Caller<'_>, out: &mut Vec<u8>) -> (Done, u8) {
+    fn run(
+        &self,
+        shared: &Shared,
+        scratch: &mut Scratch,
+        caller: Caller<'_>,
+        out: &mut Vec<u8>,
+    ) -> (Done, u8) {
         let start = out.len();
         let entered = match exec::enter(shared, &self.slots, self.access, caller.link, out) {
             Ok(entered) => entered,
@@ -326,10 +357,12 @@ impl Exec {
             return (Done::Executed(Told::default()), self.db);
         }
         Reply::new(out, caller.version).array(self.steps.len());
-        let outcome = self.steps.iter().try_for_each(|step| step.run(shared, caller.version, &mut txn, out));
+        let outcome =
+            self.steps.iter().try_for_each(|step| step.run(shared, caller.version, &mut txn, out));
         let expired = txn.take_expired();
         let db = txn.db;
-        let outcome = outcome.and_then(|()| if self.access == Access::Write { txn.commit() } else { Ok(()) });
+        let outcome =
+            outcome.and_then(|()| if self.access == Access::Write { txn.commit() } else { Ok(()) });
         if let Err(error) = outcome {
             out.truncate(start);
             Reply::new(out, caller.version).error(error.line().as_bytes());
@@ -341,7 +374,13 @@ impl Exec {
 
 impl Step {
     /// Runs one command. Its own error is one reply among the others; an error of the store ends the transaction.
-    fn run(&self, shared: &Shared, version: Version, txn: &mut Txn<'_>, out: &mut Vec<u8>) -> Outcome {
+    fn run(
+        &self,
+        shared: &Shared,
+        version: Version,
+        txn: &mut Txn<'_>,
+        out: &mut Vec<u8>,
+    ) -> Outcome {
         match self {
             Self::Answered(reply) => out.extend_from_slice(reply),
             Self::Select(db) => {

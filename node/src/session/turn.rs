@@ -97,7 +97,10 @@ impl Session {
             let taken = now.saturating_duration_since(clock);
             self.stats.command(command.id).took.add(taken);
             let limit = self.shared.settings.slowlog_micros();
-            if limit >= 0 && taken.as_micros() >= limit as u128 && !command.flags.contains(Flags::SKIP_SLOWLOG) {
+            if limit >= 0
+                && taken.as_micros() >= limit as u128
+                && !command.flags.contains(Flags::SKIP_SLOWLOG)
+            {
                 self.note_slow(taken.as_micros() as u64, request);
             }
         }
@@ -199,7 +202,11 @@ impl Session {
             self.later = Some(Later::Long { command, slots });
             return;
         }
-        let caller = Caller { db: self.db, version: self.version, link: self.link.as_ref().map(|link| &link.pushes) };
+        let caller = Caller {
+            db: self.db,
+            version: self.version,
+            link: self.link.as_ref().map(|link| &link.pushes),
+        };
         let call = Call { command, run, request };
         let done = with_scratch(|scratch| {
             exec::run(&self.shared, scratch, caller, call, (&slots, Pace::Short), &mut self.out)
@@ -230,7 +237,8 @@ impl Session {
             return true;
         }
         let pushes = self.link.as_ref().map(|link| link.pushes.clone());
-        let turned_away = exec::enter(&self.shared, &slots, Access::Read, pushes.as_ref(), &mut self.out).err();
+        let turned_away =
+            exec::enter(&self.shared, &slots, Access::Read, pushes.as_ref(), &mut self.out).err();
         if let (Some(slots), Some(link)) = (&turned_away, &mut self.link) {
             link.stick(slots);
         }
@@ -273,7 +281,8 @@ impl Session {
             self.stats.command(command.id).failed.one();
         }
         if !told.expired.is_empty() {
-            let deleted = with_scratch(|scratch| exec::delete_expired(&self.shared, scratch, told.expired));
+            let deleted =
+                with_scratch(|scratch| exec::delete_expired(&self.shared, scratch, told.expired));
             self.stats.expired.add(deleted as u64);
         }
     }
@@ -291,14 +300,29 @@ impl Session {
             return true;
         }
         command.flags.contains(Flags::BULK)
-            && (matches!(command.keys, Keys::None) || with_scratch(|scratch| self.has_many(scratch, command, request, slots)))
+            && (matches!(command.keys, Keys::None)
+                || with_scratch(|scratch| self.has_many(scratch, command, request, slots)))
     }
 
-    fn has_many(&self, scratch: &mut Scratch, command: &Command, request: Request<'_>, slots: &[cluster::Slot]) -> bool {
+    fn has_many(
+        &self,
+        scratch: &mut Scratch,
+        command: &Command,
+        request: Request<'_>,
+        slots: &[cluster::Slot],
+    ) -> bool {
         let Ok(keys) = command.key_positions(request.frame, request.args) else { return false };
         let mut nowhere = Vec::new();
-        let Ok(entered) = exec::enter(&self.shared, slots, Access::Read, None, &mut nowhere) else { return false };
-        let mut txn = crate::txn::Txn::new(&self.shared, scratch, entered, self.db, crate::txn::Reads::Committed);
+        let Ok(entered) = exec::enter(&self.shared, slots, Access::Read, None, &mut nowhere) else {
+            return false;
+        };
+        let mut txn = crate::txn::Txn::new(
+            &self.shared,
+            scratch,
+            entered,
+            self.db,
+            crate::txn::Reads::Committed,
+        );
         let elements = keys.iter().filter_map(|&at| {
             let meta = txn.meta(request.get(at as usize)).ok()??;
             (meta.kind != crate::encoding::Kind::String).then_some(meta.count)
@@ -309,13 +333,21 @@ impl Session {
     /// Waits for what takes time. Requests behind it wait too, those of other sessions do not.
     async fn finish_later(&mut self, later: Later, frame: Vec<u8>, limits: &Limits) {
         match later {
-            Later::Long { command, slots } => self.run_long(command, slots, frame, limits.clone()).await,
+            Later::Long { command, slots } => {
+                self.run_long(command, slots, frame, limits.clone()).await
+            }
             Later::Exec(exec) => self.run_exec_long(exec).await,
             Later::Word(word) => command::word(self, word).await,
         }
     }
 
-    async fn run_long(&mut self, command: &'static Command, slots: SlotList, frame: Vec<u8>, limits: Limits) {
+    async fn run_long(
+        &mut self,
+        command: &'static Command,
+        slots: SlotList,
+        frame: Vec<u8>,
+        limits: Limits,
+    ) {
         let (shared, db, version) = (self.shared.clone(), self.db, self.version);
         let pushes = self.link.as_ref().map(|link| link.pushes.clone());
         let task = self.shared.background.spawn_blocking(move || {
@@ -323,11 +355,15 @@ impl Session {
             let mut out = Vec::new();
             let sliced = slice_request(&frame, &limits, &mut args);
             debug_assert!(sliced.is_ok(), "it was sliced before");
-            let Some(run) = command::find(command.id) else { return (Done::Executed(Told::default()), out) };
+            let Some(run) = command::find(command.id) else {
+                return (Done::Executed(Told::default()), out);
+            };
             let caller = Caller { db, version, link: pushes.as_ref() };
             let call = Call { command, run, request: Request { frame: &frame, args: &args } };
             let held = command.is_write().then(|| shared.slots.hold_long(&slots));
-            let done = with_scratch(|scratch| exec::run(&shared, scratch, caller, call, (&slots, Pace::Long), &mut out));
+            let done = with_scratch(|scratch| {
+                exec::run(&shared, scratch, caller, call, (&slots, Pace::Long), &mut out)
+            });
             drop(held);
             (done, out)
         });
@@ -338,7 +374,8 @@ impl Session {
             }
             Err(error) => {
                 tracing::error!(%error, command = command.name, "a command died");
-                Reply::new(&mut self.out, self.version).error("ERR internal error: the command died; please report it with the log");
+                Reply::new(&mut self.out, self.version)
+                    .error("ERR internal error: the command died; please report it with the log");
             }
         }
     }

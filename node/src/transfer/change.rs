@@ -51,7 +51,12 @@ where
 }
 
 /// As [`change`], if the lock is to be had in that time.
-pub(crate) fn within<F>(shared: &Shared, slot: Slot, limit: Duration, change: F) -> Result<Persist, ChangeError>
+pub(crate) fn within<F>(
+    shared: &Shared,
+    slot: Slot,
+    limit: Duration,
+    change: F,
+) -> Result<Persist, ChangeError>
 where
     F: FnOnce(&mut SlotInner, &mut Batch) -> Result<Persist, ChangeError>,
 {

@@ -38,7 +38,8 @@ pub(crate) fn read_chunk(
     let bytes_max = shared.transfers.limits.chunk_bytes;
     let first = position.0.as_ref().map_or(Family::Meta, |(family, _)| *family);
     for family in Family::ALL.into_iter().filter(|f| *f >= first) {
-        let after = position.0.as_ref().filter(|(f, _)| *f == family).map(|(_, key)| key.as_slice());
+        let after =
+            position.0.as_ref().filter(|(f, _)| *f == family).map(|(_, key)| key.as_slice());
         let begin = [&prefix.0, after.unwrap_or_default()].concat();
         let mut cursor = snapshot.cursor(family, &begin, &prefix.end())?;
         cursor.seek(&begin);

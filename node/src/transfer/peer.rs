@@ -181,7 +181,10 @@ impl Link {
 }
 
 /// Gives each whole reply to the call that waits for it; pushes are for proxies and are passed over.
-fn hand_out(input: &mut BytesMut, waiting: &mut VecDeque<oneshot::Sender<Result<Value, PeerError>>>) -> Result<(), String> {
+fn hand_out(
+    input: &mut BytesMut,
+    waiting: &mut VecDeque<oneshot::Sender<Result<Value, PeerError>>>,
+) -> Result<(), String> {
     while let Some((value, length)) = frame::decode(input).map_err(|e| e.to_string())? {
         input.advance(length);
         if matches!(value, Value::Push(_)) {

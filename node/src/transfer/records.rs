@@ -4,7 +4,6 @@
 //! newer one, gives the same result as applying the newer one once: that is why a copy can be taken while writes go on.
 
 use super::Family;
-use bytes::Bytes;
 use xxhash_rust::xxh3::xxh3_128;
 
 const PUT: u8 = 0;
@@ -14,10 +13,21 @@ const DELETE_RANGE: u8 = 2;
 /// One change of one record. Keys start behind the slot and the incarnation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Record<'a> {
-    Put { family: Family, key: &'a [u8], value: &'a [u8] },
-    Delete { family: Family, key: &'a [u8] },
+    Put {
+        family: Family,
+        key: &'a [u8],
+        value: &'a [u8],
+    },
+    Delete {
+        family: Family,
+        key: &'a [u8],
+    },
     /// All keys from `begin` on, before `end`.
-    DeleteRange { family: Family, begin: &'a [u8], end: &'a [u8] },
+    DeleteRange {
+        family: Family,
+        begin: &'a [u8],
+        end: &'a [u8],
+    },
 }
 
 impl<'a> Record<'a> {
@@ -71,10 +81,6 @@ impl Payload {
 
     pub(crate) fn bytes(&self) -> &[u8] {
         &self.bytes
-    }
-
-    pub(crate) fn into_bytes(self) -> Bytes {
-        self.bytes.into()
     }
 
     pub(crate) fn records(&self) -> Records<'_> {
@@ -165,7 +171,10 @@ mod tests {
         let records: Vec<_> = payload.records().map(Result::unwrap).collect();
         assert_eq!(records.len(), 3);
         assert_eq!(records[0], Record::Put { family: Family::Meta, key: b"a", value: b"1" });
-        assert_eq!(records[2], Record::DeleteRange { family: Family::Score, begin: b"x", end: b"y" });
+        assert_eq!(
+            records[2],
+            Record::DeleteRange { family: Family::Score, begin: b"x", end: b"y" }
+        );
     }
 
     #[test]

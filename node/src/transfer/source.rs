@@ -15,21 +15,22 @@ mod handoff;
 mod outbox;
 mod pace;
 
-pub(crate) use handoff::{ask_target, repeat_grant};
+pub(crate) use handoff::{ask_target, grant_again, repeat_grant};
 pub(crate) use pace::Pace;
 
+use super::change::{self, ChangeError};
 use super::report::{Phase, Report, Role};
-use outbox::Undelivered;
 use super::tally::{Counted, Tally};
 use super::{Capture, of_slot};
 use crate::shared::Shared;
 use crate::slots::Counts;
-use super::change::{self, ChangeError};
 use cluster::state::{Migration, Persist, Refused};
 use cluster::{MigrationId, Slot, SlotState};
+use outbox::Undelivered;
 use parking_lot::Mutex;
 use service::failpoint;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use tokio::sync::watch;
 
 /// What the controller wants of a migration.
@@ -51,6 +52,8 @@ pub(crate) struct Job {
     order: watch::Sender<Order>,
     report: Mutex<Report>,
     tally: Arc<Mutex<Tally>>,
+    /// A task repeats GRANT.
+    delivering: AtomicBool,
 }
 
 /// Why a migration ended before the grant. The slot is whole and served here.
@@ -66,7 +69,8 @@ impl Job {
     fn new(shared: &Shared, slot: Slot, out: Migration, phase: Phase) -> Arc<Self> {
         let report = Report::new(out.id, slot, out.epoch, Role::Source, phase);
         let tally = Arc::clone(&shared.transfers.tally);
-        Arc::new(Self { slot, out, order: watch::Sender::new(Order::Copy), report: Mutex::new(report), tally })
+        let (order, report) = (watch::Sender::new(Order::Copy), Mutex::new(report));
+        Arc::new(Self { slot, out, order, report, tally, delivering: AtomicBool::new(false) })
     }
 
     pub(crate) fn slot(&self) -> Slot {
@@ -99,13 +103,15 @@ impl Job {
 
 /// EXPORT: starts to copy the slot to the target. Repeating it changes nothing.
 pub(crate) fn export(shared: &Arc<Shared>, slot: Slot, out: &Migration) -> Result<(), String> {
-    change::step(shared, slot, |state| state.export(out.clone())).map_err(|e| of_slot(slot, e))?;
+    shared.transfers.check_not_called_off(out.id)?;
     shared.transfers.prune();
     let job = {
         let mut outgoing = shared.transfers.outgoing.lock();
         if outgoing.contains_key(&out.id) {
             return Ok(());
         }
+        change::step(shared, slot, |state| state.export(out.clone()))
+            .map_err(|e| of_slot(slot, e))?;
         let job = Job::new(shared, slot, out.clone(), Phase::Copying);
         outgoing.insert(out.id, job.clone());
         job
@@ -165,7 +171,13 @@ fn call_off(shared: &Shared, slot: Slot, id: MigrationId) -> Result<Persist, Cha
 
 /// ARM: from now on a crash leaves this node in doubt. The caller syncs before it answers.
 pub(crate) fn arm(shared: &Shared, id: MigrationId) -> Result<(), String> {
-    let job = shared.transfers.outgoing.lock().get(&id).cloned().ok_or("no such migration goes out of this node")?;
+    let job = shared
+        .transfers
+        .outgoing
+        .lock()
+        .get(&id)
+        .cloned()
+        .ok_or("no such migration goes out of this node")?;
     if !matches!(job.report.lock().phase, Phase::Copied | Phase::Armed | Phase::Sealed) {
         return Err(of_slot(job.slot, "not copied yet"));
     }
@@ -177,14 +189,23 @@ pub(crate) fn arm(shared: &Shared, id: MigrationId) -> Result<(), String> {
 pub(crate) fn begin_handoff(shared: &Shared, id: MigrationId) {
     if let Some(job) = shared.transfers.outgoing.lock().get(&id) {
         job.note(|r| r.phase = Phase::Armed);
-        job.order.send_if_modified(|order| *order == Order::Copy && { *order = Order::HandOff; true });
+        job.order.send_if_modified(|order| {
+            *order == Order::Copy && {
+                *order = Order::HandOff;
+                true
+            }
+        });
     }
 }
 
 /// ABORT: legal before the grant. Returns how surely it must be on disk before it is answered.
 pub(crate) fn abort(shared: &Shared, id: MigrationId) -> Result<Persist, String> {
-    let Some(job) = shared.transfers.outgoing.lock().get(&id).cloned() else { return Ok(Persist::No) };
+    let Some(job) = shared.transfers.outgoing.lock().get(&id).cloned() else {
+        shared.transfers.call_off(id);
+        return Ok(Persist::Sync);
+    };
     let persist = call_off(shared, job.slot, id).map_err(|e| e.to_string())?;
+    shared.transfers.call_off(id);
     job.order.send_replace(Order::Stop);
     Ok(persist)
 }

@@ -3,13 +3,13 @@
 //! What comes in is written under an incarnation of its own, so that no command sees it, dropping it is one range delete, and taking over is one
 //! record.
 
+use super::change::{self, ChangeError};
 use super::records::{Record, Records, hash};
 use super::report::{Phase, Report, Role};
 use super::{Family, of_slot};
 use crate::encoding::{Meta, Prefix};
 use crate::engine::Batch;
 use crate::shared::Shared;
-use super::change::{self, ChangeError};
 use crate::slots::{Counts, now_ms};
 use cluster::state::{Migration, Persist, Verdict};
 use cluster::{Epoch, MigrationId, Slot, SlotState, Token};
@@ -41,11 +41,6 @@ impl Import {
         self.ended.lock().is_some()
     }
 
-    /// The slot and the epoch it comes in with.
-    pub(crate) fn place(&self) -> (Slot, Epoch) {
-        (self.slot, self.from.epoch)
-    }
-
     /// Where it is, unless it has ended. A slot that is locked just now is taken for what it is most of the time.
     pub(crate) fn phase(&self, shared: &Shared) -> Option<Phase> {
         if self.has_ended() {
@@ -68,10 +63,11 @@ impl Import {
     }
 
     pub(crate) async fn report(&self, shared: &Shared) -> Report {
-        let phase = self.ended.lock().unwrap_or_else(|| match &shared.slots.cell(self.slot).read().state {
-            SlotState::Ready { .. } => Phase::Ready,
-            _ => Phase::Importing,
-        });
+        let phase =
+            self.ended.lock().unwrap_or_else(|| match &shared.slots.cell(self.slot).read().state {
+                SlotState::Ready { .. } => Phase::Ready,
+                _ => Phase::Importing,
+            });
         let mut report = Report::new(self.from.id, self.slot, self.from.epoch, Role::Target, phase);
         let applied = self.applied.lock().await;
         (report.keys, report.bytes) = (applied.keys, applied.bytes);
@@ -101,7 +97,12 @@ fn sequence_key(slot: Slot) -> [u8; 3] {
     [b'q', a, b]
 }
 
-fn put_sequence(shared: &Shared, batch: &mut Batch, slot: Slot, sequence: u64) -> Result<(), ChangeError> {
+fn put_sequence(
+    shared: &Shared,
+    batch: &mut Batch,
+    slot: Slot,
+    sequence: u64,
+) -> Result<(), ChangeError> {
     Ok(shared.engine.put_record(batch, &sequence_key(slot), &sequence.to_be_bytes())?)
 }
 
@@ -112,6 +113,7 @@ fn stored_sequence(shared: &Shared, slot: Slot) -> u64 {
 
 /// IMPORT: makes room for the slot. Repeating it changes nothing.
 pub(crate) fn import(shared: &Shared, slot: Slot, from: &Migration) -> Result<(), String> {
+    shared.transfers.check_not_called_off(from.id)?;
     let change = change::change(shared, slot, |inner, batch| {
         let (next, persist) = inner.state.clone().import(from.clone())?;
         if persist != Persist::No {
@@ -135,7 +137,9 @@ pub(crate) async fn reset(shared: &Shared, id: MigrationId) -> Result<(), String
     let slot = import.slot;
     let change = change::change(shared, slot, |inner, batch| {
         inner.state = match inner.state.clone() {
-            SlotState::Importing { from, last } | SlotState::Ready { from, last, .. } if from.id == id => {
+            SlotState::Importing { from, last } | SlotState::Ready { from, last, .. }
+                if from.id == id =>
+            {
                 SlotState::Importing { from, last }
             }
             _ => return Err(ChangeError::Refused("the migration does not come in here".into())),
@@ -171,7 +175,8 @@ pub(crate) async fn take(
     check_next(&applied, sequence)?;
     let prefix = staging(shared, &import)?;
     let mut batch = Batch::default();
-    let written = stage(shared, &mut batch, prefix, payload).map_err(|e| of_slot(import.slot, e))?;
+    let written =
+        stage(shared, &mut batch, prefix, payload).map_err(|e| of_slot(import.slot, e))?;
     put_sequence(shared, &mut batch, import.slot, sequence).map_err(|e| e.to_string())?;
     shared.engine.write(&batch).map_err(|e| e.to_string())?;
     shared.wal.wrote();
@@ -194,7 +199,9 @@ fn check_next(applied: &Applied, sequence: u64) -> Result<(), String> {
 fn staging(shared: &Shared, import: &Import) -> Result<Prefix, String> {
     let inner = shared.slots.cell(import.slot).read();
     match &inner.state {
-        SlotState::Importing { from, .. } | SlotState::Ready { from, .. } if from.id == import.from.id => {
+        SlotState::Importing { from, .. } | SlotState::Ready { from, .. }
+            if from.id == import.from.id =>
+        {
             Ok(inner.prefix(import.slot))
         }
         _ => Err(of_slot(import.slot, "the migration does not come in here")),
@@ -208,7 +215,12 @@ struct Written {
 }
 
 /// Puts the records of a payload under the copy's incarnation.
-fn stage(shared: &Shared, batch: &mut Batch, prefix: Prefix, payload: &[u8]) -> Result<Written, ChangeError> {
+fn stage(
+    shared: &Shared,
+    batch: &mut Batch,
+    prefix: Prefix,
+    payload: &[u8],
+) -> Result<Written, ChangeError> {
     let mut written = Written::default();
     let full = |key: &[u8]| [&prefix.0, key].concat();
     for record in Records::new(payload) {
@@ -216,7 +228,8 @@ fn stage(shared: &Shared, batch: &mut Batch, prefix: Prefix, payload: &[u8]) -> 
             Record::Put { family, key, value } => {
                 if family == Family::Meta {
                     written.keys += 1;
-                    let meta = Meta::decode(value).map_err(|e| ChangeError::Refused(e.to_string()))?;
+                    let meta =
+                        Meta::decode(value).map_err(|e| ChangeError::Refused(e.to_string()))?;
                     shared.versions.observe(batch, meta.version)?;
                 }
                 shared.engine.put(batch, family, &full(key), value)?;
@@ -247,7 +260,8 @@ pub(crate) struct Final<'a> {
 impl Final<'_> {
     /// The key counts: JSON `[[db, keys, expires], …]`.
     fn counts(&self) -> Result<Vec<(u8, u64, u64)>, String> {
-        serde_json::from_slice(self.counts).map_err(|_| "the key counts are no list of [db, keys, expires]".to_owned())
+        serde_json::from_slice(self.counts)
+            .map_err(|_| "the key counts are no list of [db, keys, expires]".to_owned())
     }
 }
 
@@ -257,7 +271,9 @@ pub(crate) async fn last(shared: &Shared, last: Final<'_>) -> Result<Token, Stri
     let slot = import.slot;
     let ahead = last.clock_ms.saturating_sub(now_ms());
     if u128::from(ahead) > shared.transfers.limits.clock_offset_max.as_millis() {
-        return Err(format!("the source's clock is {ahead} ms ahead of this node's: set both by NTP"));
+        return Err(format!(
+            "the source's clock is {ahead} ms ahead of this node's: set both by NTP"
+        ));
     }
     let counts = last.counts()?;
     let mut applied = import.applied.lock().await;
@@ -265,7 +281,10 @@ pub(crate) async fn last(shared: &Shared, last: Final<'_>) -> Result<Token, Stri
     if news {
         check_next(&applied, last.sequence)?;
     } else if last.sequence != applied.sequence {
-        return Err(format!("sequence {} is expected, the last one applied is {}", last.sequence, applied.sequence));
+        return Err(format!(
+            "sequence {} is expected, the last one applied is {}",
+            last.sequence, applied.sequence
+        ));
     }
     let mut shown = Token(rand::random());
     let change = change::change(shared, slot, |inner, batch| {
@@ -313,14 +332,20 @@ fn take_counts(
     Ok(())
 }
 
-/// GRANT: this node owns the slot from now on. Repeating it changes nothing.
-pub(crate) fn granted(shared: &Shared, id: MigrationId, attempt: u32) -> Result<(), String> {
-    let import = find(shared, id)?;
-    if shared.slots.cell(import.slot).read().state.epoch() >= import.from.epoch {
+/// GRANT: this node owns the slot from now on. Repeating it changes nothing, also after a restart.
+pub(crate) fn granted(
+    shared: &Shared,
+    slot: Slot,
+    epoch: Epoch,
+    (id, attempt): (MigrationId, u32),
+) -> Result<(), String> {
+    if shared.slots.cell(slot).read().state.epoch() >= epoch {
         return Ok(());
     }
-    change::step(shared, import.slot, |state| state.granted(id, attempt)).map_err(|e| e.to_string())?;
-    import.end(shared, Phase::Owned);
+    change::step(shared, slot, |state| state.granted(id, attempt)).map_err(|e| e.to_string())?;
+    if let Ok(import) = find(shared, id) {
+        import.end(shared, Phase::Owned);
+    }
     failpoint::hit("target.owner");
     Ok(())
 }
@@ -339,7 +364,12 @@ pub(crate) fn presented(shared: &Shared, slot: Slot, token: Token) {
 }
 
 /// RESOLVE: the answer binds, so it is synced by the caller before it is given.
-pub(crate) fn resolve(shared: &Shared, id: MigrationId, slot: Slot, epoch: Epoch) -> Result<Verdict, String> {
+pub(crate) fn resolve(
+    shared: &Shared,
+    id: MigrationId,
+    slot: Slot,
+    epoch: Epoch,
+) -> Result<Verdict, String> {
     let mut answer = Verdict::Refused;
     let change = change::change(shared, slot, |inner, batch| {
         let (next, persist, verdict) = inner.state.clone().resolve(id, epoch);
@@ -358,6 +388,7 @@ pub(crate) fn resolve(shared: &Shared, id: MigrationId, slot: Slot, epoch: Epoch
 
 /// DROP: the source has called it off.
 pub(crate) fn dropped(shared: &Shared, id: MigrationId) -> Result<(), String> {
+    shared.transfers.call_off(id);
     let Ok(import) = find(shared, id) else { return Ok(()) };
     let slot = import.slot;
     let change = change::change(shared, slot, |inner, batch| {
@@ -394,32 +425,27 @@ fn leave_staging(
     Ok(())
 }
 
-/// After a restart: goes on with what the records say; READY asks the source whether it was granted.
-pub(crate) fn take_up(shared: &Arc<Shared>, slot: Slot, from: &Migration, ready: Option<u32>) {
+/// After a restart: goes on with what the records say, and asks the source whether the slot was granted.
+pub(crate) fn take_up(shared: &Arc<Shared>, slot: Slot, from: &Migration) {
     let applied = Applied { sequence: stored_sequence(shared, slot), ..Applied::default() };
     let import = register(shared, slot, from, applied);
-    if let Some(attempt) = ready {
-        ask_source(shared, import, attempt);
-    }
-}
-
-/// Asks the source whether the attempt was granted, until something ends it.
-fn ask_source(shared: &Arc<Shared>, import: Arc<Import>, attempt: u32) {
     let shared = shared.clone();
     let peer = shared.transfers.express(&import.from.peer);
     let handoff = shared.transfers.handoff.clone();
     handoff.spawn(async move {
-        let (id, number) = (import.from.id.to_string(), attempt.to_string());
+        let id = import.from.id.to_string();
         let mut pause = Duration::from_millis(10);
-        while still_ready(&shared, &import, attempt) {
+        // Without a READY it asks for attempt 0: a source that has granted then says everything again.
+        while let Some(attempt) = coming_in(&shared, &import) {
+            let number = attempt.to_string();
             let args: [&[u8]; 4] = [b"SLIPWAY", b"CONFIRM", id.as_bytes(), number.as_bytes()];
             let answer = timeout(shared.transfers.limits.call_timeout, peer.call(&args)).await;
             if let Ok(Ok(Value::Array(items))) = &answer
                 && items.first().and_then(Value::as_str) == Some("GRANTED")
+                && let Err(why) =
+                    granted(&shared, import.slot, import.from.epoch, (import.from.id, attempt))
             {
-                if let Err(why) = granted(&shared, import.from.id, attempt) {
-                    tracing::warn!(slot = %import.slot, why, "a granted slot cannot be taken over yet");
-                }
+                tracing::warn!(slot = %import.slot, why, "a granted slot cannot be taken over yet");
             }
             sleep(pause).await;
             pause = (pause * 2).min(Duration::from_secs(1));
@@ -427,7 +453,11 @@ fn ask_source(shared: &Arc<Shared>, import: Arc<Import>, attempt: u32) {
     });
 }
 
-fn still_ready(shared: &Shared, import: &Import, attempt: u32) -> bool {
-    matches!(&shared.slots.cell(import.slot).read().state,
-        SlotState::Ready { from, attempt: k, .. } if from.id == import.from.id && *k == attempt)
+/// The attempt that is ready, 0 for none; nothing if the migration has ended here.
+fn coming_in(shared: &Shared, import: &Import) -> Option<u32> {
+    match &shared.slots.cell(import.slot).read().state {
+        SlotState::Ready { from, attempt, .. } if from.id == import.from.id => Some(*attempt),
+        SlotState::Importing { from, .. } if from.id == import.from.id => Some(0),
+        _ => None,
+    }
 }

@@ -18,7 +18,7 @@ pub(crate) async fn word(shared: &Arc<Shared>, word: &[u8], args: Vec<Bytes>) ->
     let name = String::from_utf8_lossy(word).to_ascii_uppercase();
     if let Err(why) = answer(shared, &name, Arguments(&args), &mut reply).await {
         out.clear();
-        Reply::new(&mut out, Version::Resp2).error(&format!("ERR {why}"));
+        Reply::new(&mut out, Version::Resp2).error(format!("ERR {why}"));
     }
     out
 }
@@ -26,13 +26,18 @@ pub(crate) async fn word(shared: &Arc<Shared>, word: &[u8], args: Vec<Bytes>) ->
 /// Whether the word is answered here.
 pub(crate) fn is_ours(word: &[u8]) -> bool {
     const WORDS: [&str; 17] = [
-        "IMPORT", "EXPORT", "ARM", "MOVES", "ABORT", "DROP", "DURABLE", "CLEAN", "PACE", "RESET", "CURSOR", "CHUNK",
-        "STREAM", "FINAL", "GRANT", "CONFIRM", "RESOLVE",
+        "IMPORT", "EXPORT", "ARM", "MOVES", "ABORT", "DROP", "DURABLE", "CLEAN", "PACE", "RESET",
+        "CURSOR", "CHUNK", "STREAM", "FINAL", "GRANT", "CONFIRM", "RESOLVE",
     ];
     WORDS.iter().any(|w| w.as_bytes().eq_ignore_ascii_case(word))
 }
 
-async fn answer(shared: &Arc<Shared>, word: &str, args: Arguments<'_>, reply: &mut Reply<'_>) -> Result<(), String> {
+async fn answer(
+    shared: &Arc<Shared>,
+    word: &str,
+    args: Arguments<'_>,
+    reply: &mut Reply<'_>,
+) -> Result<(), String> {
     match word {
         "IMPORT" => {
             let (slot, from) = migration(shared, &args)?;
@@ -54,10 +59,11 @@ async fn answer(shared: &Arc<Shared>, word: &str, args: Arguments<'_>, reply: &m
         }
         "DROP" => {
             target::dropped(shared, args.get(0)?)?;
+            shared.wal.sync().await.map_err(|e| e.to_string())?;
             reply.ok();
         }
         "DURABLE" => {
-            durable(shared, args.ids()?)?;
+            durable(shared, &args)?;
             shared.wal.sync().await.map_err(|e| e.to_string())?;
             reply.ok();
         }
@@ -67,6 +73,7 @@ async fn answer(shared: &Arc<Shared>, word: &str, args: Arguments<'_>, reply: &m
                     source::clean(shared, slot, id)?;
                 }
             }
+            shared.wal.sync().await.map_err(|e| e.to_string())?;
             reply.ok();
         }
         "PACE" => {
@@ -105,7 +112,8 @@ async fn answer(shared: &Arc<Shared>, word: &str, args: Arguments<'_>, reply: &m
             reply.bulk(token.to_string().as_bytes());
         }
         "GRANT" => {
-            target::granted(shared, args.get(0)?, args.get(1)?)?;
+            let (slot, epoch) = (args.slot(shared, 1)?, Epoch(args.get(2)?));
+            target::granted(shared, slot, epoch, (args.get(0)?, args.get(3)?))?;
             reply.simple("OWNED");
         }
         "CONFIRM" => confirm(shared, args.get(0)?, args.get(1)?, reply),
@@ -139,7 +147,11 @@ fn migration(shared: &Shared, args: &Arguments<'_>) -> Result<(Slot, Migration),
 }
 
 /// One sync for the whole batch; only then may handoffs begin.
-async fn arm(shared: &Arc<Shared>, ids: Vec<MigrationId>, reply: &mut Reply<'_>) -> Result<(), String> {
+async fn arm(
+    shared: &Arc<Shared>,
+    ids: Vec<MigrationId>,
+    reply: &mut Reply<'_>,
+) -> Result<(), String> {
     let comes_in = |id: &MigrationId| shared.transfers.incoming.lock().contains_key(id);
     let results: Vec<_> =
         ids.iter().map(|id| if comes_in(id) { Ok(()) } else { source::arm(shared, *id) }).collect();
@@ -181,12 +193,21 @@ async fn moves(shared: &Arc<Shared>, ids: Vec<MigrationId>, reply: &mut Reply<'_
     }
 }
 
-fn durable(shared: &Shared, ids: Vec<MigrationId>) -> Result<(), String> {
-    for id in ids {
-        let slot = shared.transfers.incoming.lock().get(&id).map(|import| import.place());
-        let Some((slot, epoch)) = slot else { continue };
-        if shared.slots.cell(slot).read().state.epoch() < epoch {
-            return Err(format!("migration {id} has not made this node the owner"));
+/// `slot:epoch`, since an owner keeps no migration id.
+fn durable(shared: &Shared, args: &Arguments<'_>) -> Result<(), String> {
+    for index in 0..args.0.len() {
+        let pair: String = args.get(index)?;
+        let numbers =
+            pair.split_once(':').and_then(|(s, e)| Some((s.parse().ok()?, e.parse().ok()?)));
+        let (slot, epoch) = numbers.ok_or_else(|| format!("\"{pair}\" is not slot:epoch"))?;
+        let slot =
+            shared.slots.count().slot(slot).ok_or_else(|| format!("slot {slot} does not exist"))?;
+        let state = shared.slots.cell(slot).read().state.clone();
+        if state.epoch() < Epoch(epoch) || state.name() == "absent" {
+            return Err(format!(
+                "slot {slot} is not owned here since epoch {epoch}: it is {}",
+                state.name()
+            ));
         }
     }
     Ok(())
@@ -196,13 +217,18 @@ fn slot_of(shared: &Shared, id: MigrationId) -> Option<Slot> {
     shared.transfers.outgoing.lock().get(&id).map(|job| job.slot())
 }
 
-fn confirm(shared: &Shared, id: MigrationId, attempt: u32, reply: &mut Reply<'_>) {
-    let granted = slot_of(shared, id).is_some_and(|slot| {
-        matches!(&shared.slots.cell(slot).read().state,
-            SlotState::Granted { out, attempt: k, .. } if out.id == id && *k == attempt)
-    });
+fn confirm(shared: &Arc<Shared>, id: MigrationId, attempt: u32, reply: &mut Reply<'_>) {
+    let granted =
+        slot_of(shared, id).and_then(|slot| match &shared.slots.cell(slot).read().state {
+            SlotState::Granted { out, attempt, .. } if out.id == id => Some(*attempt),
+            _ => None,
+        });
+    if granted.is_some_and(|k| k != attempt) {
+        // The target has lost what it had: it must hear all of it again.
+        source::grant_again(shared, id);
+    }
     reply.array(1);
-    reply.bulk(if granted { b"GRANTED" } else { b"NO" });
+    reply.bulk(if granted == Some(attempt) { b"GRANTED" } else { b"NO" });
 }
 
 /// The words behind the word.
@@ -214,7 +240,8 @@ impl Arguments<'_> {
     }
 
     fn get<T: FromStr>(&self, index: usize) -> Result<T, String> {
-        let text = std::str::from_utf8(self.bytes(index)?).map_err(|_| "an argument is not text".to_owned())?;
+        let text = std::str::from_utf8(self.bytes(index)?)
+            .map_err(|_| "an argument is not text".to_owned())?;
         text.parse().map_err(|_| format!("\"{text}\" is not what stands at place {index}"))
     }
 

@@ -21,7 +21,11 @@ pub struct Collection<'k> {
 
 impl Txn<'_> {
     /// The collection with this key, if the key is there. A key of another kind is an error.
-    pub fn open<'k>(&mut self, key: &'k [u8], kind: Kind) -> Result<Option<Collection<'k>>, CommandError> {
+    pub fn open<'k>(
+        &mut self,
+        key: &'k [u8],
+        kind: Kind,
+    ) -> Result<Option<Collection<'k>>, CommandError> {
         let part = self.part(key)?;
         let Some(meta) = self.meta_of(part, key)? else { return Ok(None) };
         if meta.kind != kind {
@@ -31,7 +35,11 @@ impl Txn<'_> {
     }
 
     /// The collection with this key, or a new one without elements.
-    pub fn open_or_new<'k>(&mut self, key: &'k [u8], kind: Kind) -> Result<Collection<'k>, CommandError> {
+    pub fn open_or_new<'k>(
+        &mut self,
+        key: &'k [u8],
+        kind: Kind,
+    ) -> Result<Collection<'k>, CommandError> {
         match self.open(key, kind)? {
             Some(collection) => Ok(collection),
             None => self.new_collection(key, kind),
@@ -39,12 +47,20 @@ impl Txn<'_> {
     }
 
     /// A new collection in the place of whatever the key was.
-    pub fn replace<'k>(&mut self, key: &'k [u8], kind: Kind) -> Result<Collection<'k>, CommandError> {
+    pub fn replace<'k>(
+        &mut self,
+        key: &'k [u8],
+        kind: Kind,
+    ) -> Result<Collection<'k>, CommandError> {
         self.delete_key(key)?;
         self.new_collection(key, kind)
     }
 
-    fn new_collection<'k>(&mut self, key: &'k [u8], kind: Kind) -> Result<Collection<'k>, CommandError> {
+    fn new_collection<'k>(
+        &mut self,
+        key: &'k [u8],
+        kind: Kind,
+    ) -> Result<Collection<'k>, CommandError> {
         let part = self.part(key)?;
         let meta = Meta::new(kind, self.new_version()?);
         Ok(Collection { key, meta, part, saved: None })
@@ -81,7 +97,13 @@ impl Txn<'_> {
         run: impl FnOnce(&mut Self, &[u8]) -> Result<R, CommandError>,
     ) -> Result<R, CommandError> {
         let mut name = std::mem::take(&mut self.scratch.key);
-        life_key(&mut name, self.parts[collection.part].prefix, self.db, collection.key, collection.meta.version);
+        life_key(
+            &mut name,
+            self.parts[collection.part].prefix,
+            self.db,
+            collection.key,
+            collection.meta.version,
+        );
         element.iter().for_each(|piece| name.extend_from_slice(piece));
         let result = run(self, &name);
         self.scratch.key = name;
@@ -89,22 +111,43 @@ impl Txn<'_> {
     }
 
     /// The value of an element: a hash's field, a list's index, a sorted set's member.
-    pub fn element(&mut self, collection: &Collection<'_>, element: &[u8]) -> Result<Option<&[u8]>, CommandError> {
+    pub fn element(
+        &mut self,
+        collection: &Collection<'_>,
+        element: &[u8],
+    ) -> Result<Option<&[u8]>, CommandError> {
         let name = &mut self.scratch.key;
-        life_key(name, self.parts[collection.part].prefix, self.db, collection.key, collection.meta.version);
+        life_key(
+            name,
+            self.parts[collection.part].prefix,
+            self.db,
+            collection.key,
+            collection.meta.version,
+        );
         name.extend_from_slice(element);
-        self.get_named(Family::Data)
+        self.get_named(collection.part, Family::Data)
     }
 
     /// Whether the element is there.
-    pub fn has_element(&mut self, collection: &Collection<'_>, element: &[u8]) -> Result<bool, CommandError> {
+    pub fn has_element(
+        &mut self,
+        collection: &Collection<'_>,
+        element: &[u8],
+    ) -> Result<bool, CommandError> {
         Ok(self.element(collection, element)?.is_some())
     }
 
     /// Puts an element. The count is the caller's.
-    pub fn put_element(&mut self, collection: &Collection<'_>, element: &[u8], value: &[u8]) -> Result<(), CommandError> {
+    pub fn put_element(
+        &mut self,
+        collection: &Collection<'_>,
+        element: &[u8],
+        value: &[u8],
+    ) -> Result<(), CommandError> {
         self.touch(collection.part, collection.key);
-        self.with_name(collection, &[element], |txn, name| txn.put(collection.part, Family::Data, name, value))
+        self.with_name(collection, &[element], |txn, name| {
+            txn.put(collection.part, Family::Data, name, value)
+        })
     }
 
     /// Puts any record of a collection, by the rest of its key.
@@ -116,21 +159,41 @@ impl Txn<'_> {
         value: &[u8],
     ) -> Result<(), CommandError> {
         self.touch(collection.part, collection.key);
-        self.with_name(collection, &[rest], |txn, name| txn.put(collection.part, family, name, value))
+        self.with_name(collection, &[rest], |txn, name| {
+            txn.put(collection.part, family, name, value)
+        })
     }
 
     /// Deletes an element. The count is the caller's.
-    pub fn delete_element(&mut self, collection: &Collection<'_>, element: &[u8]) -> Result<(), CommandError> {
+    pub fn delete_element(
+        &mut self,
+        collection: &Collection<'_>,
+        element: &[u8],
+    ) -> Result<(), CommandError> {
         self.touch(collection.part, collection.key);
-        self.with_name(collection, &[element], |txn, name| txn.delete(collection.part, Family::Data, name))
+        self.with_name(collection, &[element], |txn, name| {
+            txn.delete(collection.part, Family::Data, name)
+        })
     }
 
     /// Deletes the `count` elements from `from` on, before `to`. The collection's count is the caller's.
-    pub fn delete_elements(&mut self, collection: &Collection<'_>, from: &[u8], to: &[u8], count: u64) -> Result<(), CommandError> {
+    pub fn delete_elements(
+        &mut self,
+        collection: &Collection<'_>,
+        from: &[u8],
+        to: &[u8],
+        count: u64,
+    ) -> Result<(), CommandError> {
         self.touch(collection.part, collection.key);
         if count > DELETED_ONE_BY_ONE {
             let mut life = Vec::new();
-            life_key(&mut life, self.parts[collection.part].prefix, self.db, collection.key, collection.meta.version);
+            life_key(
+                &mut life,
+                self.parts[collection.part].prefix,
+                self.db,
+                collection.key,
+                collection.meta.version,
+            );
             let (begin, end) = ([&life, from].concat(), [&life, to].concat());
             return self.delete_range(collection.part, Family::Data, &begin, &end);
         }
@@ -138,7 +201,8 @@ impl Txn<'_> {
         if count == 1 {
             elements.push(from.to_vec());
         } else if count > 1 {
-            let span = Span { family: Family::Data, from, to: Some(to), direction: Direction::Forward };
+            let span =
+                Span { family: Family::Data, from, to: Some(to), direction: Direction::Forward };
             self.scan(collection, &span, |element, _| {
                 elements.push(element.to_vec());
                 Flow::Continue
@@ -148,21 +212,40 @@ impl Txn<'_> {
     }
 
     /// Puts a member into a sorted set's order.
-    pub fn put_score(&mut self, collection: &Collection<'_>, score: f64, member: &[u8]) -> Result<(), CommandError> {
+    pub fn put_score(
+        &mut self,
+        collection: &Collection<'_>,
+        score: f64,
+        member: &[u8],
+    ) -> Result<(), CommandError> {
         self.touch(collection.part, collection.key);
         let score = score_bytes(score);
-        self.with_name(collection, &[&score, member], |txn, name| txn.put(collection.part, Family::Score, name, b""))
+        self.with_name(collection, &[&score, member], |txn, name| {
+            txn.put(collection.part, Family::Score, name, b"")
+        })
     }
 
     /// Takes a member out of a sorted set's order.
-    pub fn delete_score(&mut self, collection: &Collection<'_>, score: f64, member: &[u8]) -> Result<(), CommandError> {
+    pub fn delete_score(
+        &mut self,
+        collection: &Collection<'_>,
+        score: f64,
+        member: &[u8],
+    ) -> Result<(), CommandError> {
         self.touch(collection.part, collection.key);
         let score = score_bytes(score);
-        self.with_name(collection, &[&score, member], |txn, name| txn.delete(collection.part, Family::Score, name))
+        self.with_name(collection, &[&score, member], |txn, name| {
+            txn.delete(collection.part, Family::Score, name)
+        })
     }
 
     /// Deletes the records of a collection, not its meta record.
-    pub(super) fn remove_records(&mut self, part: usize, key: &[u8], meta: &Meta) -> Result<(), CommandError> {
+    pub(super) fn remove_records(
+        &mut self,
+        part: usize,
+        key: &[u8],
+        meta: &Meta,
+    ) -> Result<(), CommandError> {
         let collection = Collection { key, meta: *meta, part, saved: None };
         if meta.count > DELETED_ONE_BY_ONE {
             let mut begin = Vec::new();

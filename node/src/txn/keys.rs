@@ -13,7 +13,8 @@ const FLUSHED_ONE_BY_ONE: u64 = 64;
 impl Txn<'_> {
     fn part_of(&self, slot: Slot) -> Result<usize, CommandError> {
         let found = self.parts.binary_search_by_key(&slot, |part| part.slot);
-        found.map_err(|_| "ERR internal error: a slot that was not entered; please report it".into())
+        found
+            .map_err(|_| "ERR internal error: a slot that was not entered; please report it".into())
     }
 
     /// How many keys the selected database has in a slot, this transaction's changes included.
@@ -35,7 +36,9 @@ impl Txn<'_> {
         mut visit: impl FnMut(&[u8], &Meta) -> Flow,
     ) -> Result<(), CommandError> {
         let now_ms = self.parts[self.part_of(slot)?].now_ms;
-        self.scan_metas(slot, after, |key, meta| if meta.expired(now_ms) { Flow::Continue } else { visit(key, meta) })
+        self.scan_metas(slot, after, |key, meta| {
+            if meta.expired(now_ms) { Flow::Continue } else { visit(key, meta) }
+        })
     }
 
     /// As [`Self::scan_keys`], with those that have expired.

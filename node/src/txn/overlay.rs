@@ -50,12 +50,21 @@ impl Overlay {
 
     /// Whether the store's record with this key is in a deleted range.
     pub(super) fn erased(&self, family: Family, key: &[u8]) -> bool {
-        self.ranges.iter().any(|(f, begin, end)| *f == family && begin.as_slice() <= key && (end.is_empty() || key < end.as_slice()))
+        self.ranges.iter().any(|(f, begin, end)| {
+            *f == family && begin.as_slice() <= key && (end.is_empty() || key < end.as_slice())
+        })
     }
 
     /// The pending records of a range, in order; nothing stands for a deletion.
-    pub(super) fn range(&self, family: Family, begin: &[u8], end: &[u8]) -> Vec<(Vec<u8>, Option<Vec<u8>>)> {
-        range(&self.records[family as usize], begin, end).map(|(key, value)| (key.clone(), value.clone())).collect()
+    pub(super) fn range(
+        &self,
+        family: Family,
+        begin: &[u8],
+        end: &[u8],
+    ) -> Vec<(Vec<u8>, Option<Vec<u8>>)> {
+        range(&self.records[family as usize], begin, end)
+            .map(|(key, value)| (key.clone(), value.clone()))
+            .collect()
     }
 }
 

@@ -34,7 +34,9 @@ impl Picks {
     pub fn of(count: i64) -> Result<Self, CommandError> {
         match u64::try_from(count) {
             Ok(count) => Ok(Self::Different(count)),
-            Err(_) if count.unsigned_abs() <= REPEATED_MAX => Ok(Self::Repeated(count.unsigned_abs())),
+            Err(_) if count.unsigned_abs() <= REPEATED_MAX => {
+                Ok(Self::Repeated(count.unsigned_abs()))
+            }
             Err(_) => Err("ERR value is out of range".into()),
         }
     }
@@ -42,12 +44,18 @@ impl Picks {
 
 impl Txn<'_> {
     /// Random elements with their values.
-    pub fn pick(&mut self, collection: &Collection<'_>, picks: Picks) -> Result<Vec<Element>, CommandError> {
+    pub fn pick(
+        &mut self,
+        collection: &Collection<'_>,
+        picks: Picks,
+    ) -> Result<Vec<Element>, CommandError> {
         let count = collection.meta.count;
         match picks {
             Picks::Different(0) | Picks::Repeated(0) => Ok(Vec::new()),
             Picks::Different(wanted) if wanted >= count => self.all(collection),
-            Picks::Different(wanted) if count <= WALKED || wanted > count / 4 => self.sample(collection, wanted as usize),
+            Picks::Different(wanted) if count <= WALKED || wanted > count / 4 => {
+                self.sample(collection, wanted as usize)
+            }
             Picks::Different(wanted) => self.probe_different(collection, wanted as usize),
             Picks::Repeated(wanted) if count <= WALKED || wanted >= count => {
                 let all = self.all(collection)?;
@@ -72,7 +80,11 @@ impl Txn<'_> {
     }
 
     /// Walks over all; each is as likely to be kept as any other (algorithm R).
-    fn sample(&mut self, collection: &Collection<'_>, wanted: usize) -> Result<Vec<Element>, CommandError> {
+    fn sample(
+        &mut self,
+        collection: &Collection<'_>,
+        wanted: usize,
+    ) -> Result<Vec<Element>, CommandError> {
         let mut random = rand::rng();
         let (mut kept, mut seen) = (Vec::with_capacity(wanted), 0);
         self.scan(collection, &Span::all(Family::Data, Direction::Forward), |element, value| {
@@ -90,7 +102,11 @@ impl Txn<'_> {
         Ok(kept)
     }
 
-    fn probe_different(&mut self, collection: &Collection<'_>, wanted: usize) -> Result<Vec<Element>, CommandError> {
+    fn probe_different(
+        &mut self,
+        collection: &Collection<'_>,
+        wanted: usize,
+    ) -> Result<Vec<Element>, CommandError> {
         let ends = self.ends(collection)?;
         let mut found = HashMap::with_capacity(wanted);
         for _ in 0..wanted.saturating_mul(8) {
@@ -99,7 +115,11 @@ impl Txn<'_> {
             }
             found.extend(self.probe(collection, &ends)?);
         }
-        if found.len() < wanted { self.sample(collection, wanted) } else { Ok(found.into_iter().collect()) }
+        if found.len() < wanted {
+            self.sample(collection, wanted)
+        } else {
+            Ok(found.into_iter().collect())
+        }
     }
 
     fn ends(&mut self, collection: &Collection<'_>) -> Result<(Vec<u8>, Vec<u8>), CommandError> {
@@ -115,7 +135,11 @@ impl Txn<'_> {
     }
 
     /// One element near a random place between the ends.
-    fn probe(&mut self, collection: &Collection<'_>, (first, last): &(Vec<u8>, Vec<u8>)) -> Result<Option<Element>, CommandError> {
+    fn probe(
+        &mut self,
+        collection: &Collection<'_>,
+        (first, last): &(Vec<u8>, Vec<u8>),
+    ) -> Result<Option<Element>, CommandError> {
         let mut random = rand::rng();
         let common = first.iter().zip(last).take_while(|(a, b)| a == b).count();
         let number = |element: &[u8]| {
@@ -137,13 +161,21 @@ impl Txn<'_> {
             steps -= 1;
             Flow::Continue
         };
-        self.scan(collection, &Span { family: Family::Data, from: &from, to: None, direction: Direction::Forward }, &mut visit)?;
+        self.scan(
+            collection,
+            &Span { family: Family::Data, from: &from, to: None, direction: Direction::Forward },
+            &mut visit,
+        )?;
         if found.is_none() {
             // Behind the last: as likely as the gap before the first.
-            self.scan(collection, &Span::all(Family::Data, Direction::Forward), |element, value| {
-                found = Some((element.to_vec(), value.to_vec()));
-                Flow::Stop
-            })?;
+            self.scan(
+                collection,
+                &Span::all(Family::Data, Direction::Forward),
+                |element, value| {
+                    found = Some((element.to_vec(), value.to_vec()));
+                    Flow::Stop
+                },
+            )?;
         }
         Ok(found)
     }

@@ -45,7 +45,13 @@ impl Txn<'_> {
         visit: impl FnMut(&[u8], &[u8]) -> Flow,
     ) -> Result<(), CommandError> {
         let mut begin = Vec::with_capacity(32 + collection.key.len() + span.from.len());
-        life_key(&mut begin, self.parts[collection.part].prefix, self.db, collection.key, collection.meta.version);
+        life_key(
+            &mut begin,
+            self.parts[collection.part].prefix,
+            self.db,
+            collection.key,
+            collection.meta.version,
+        );
         let life = begin.len();
         let end = match span.to {
             None => successor(&begin),
@@ -125,7 +131,11 @@ struct Pending<'a> {
 }
 
 /// Both in order; where both have a key, the pending one counts.
-fn merge(changes: Pending<'_>, cursor: &mut Cursor<'_>, visit: &mut impl FnMut(&[u8], &[u8]) -> Flow) {
+fn merge(
+    changes: Pending<'_>,
+    cursor: &mut Cursor<'_>,
+    visit: &mut impl FnMut(&[u8], &[u8]) -> Flow,
+) {
     let Pending { overlay, family, direction, mut pending } = changes;
     if direction == Direction::Forward {
         // Taken from the end.

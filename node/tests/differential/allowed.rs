@@ -14,7 +14,8 @@ const UNORDERED_PAGES: &[(&str, bool)] = &[("HSCAN", true), ("SSCAN", false), ("
 
 /// Replies that are the time, or follow from it: two servers read their clocks at different moments. With what may lie between, milliseconds
 /// or seconds.
-const CLOCKS: &[(&str, i64)] = &[("TTL", 2), ("PTTL", 2_000), ("EXPIRETIME", 2), ("PEXPIRETIME", 2_000)];
+const CLOCKS: &[(&str, i64)] =
+    &[("TTL", 2), ("PTTL", 2_000), ("EXPIRETIME", 2), ("PEXPIRETIME", 2_000)];
 
 /// Replies that are picked at random: only their shape is compared.
 const RANDOM: &[&str] = &["SRANDMEMBER", "HRANDFIELD", "ZRANDMEMBER", "RANDOMKEY"];
@@ -29,7 +30,8 @@ pub(crate) fn same(command: &Command, ours: &Value, theirs: &Value) -> bool {
     }
     if let ("EXEC", Some(ours), Some(theirs)) = (name, ours.as_items(), theirs.as_items()) {
         let replies = ours.iter().zip(theirs).zip(&command.queued);
-        return ours.len() == theirs.len() && replies.into_iter().all(|((ours, theirs), command)| same(command, ours, theirs));
+        return ours.len() == theirs.len()
+            && replies.into_iter().all(|((ours, theirs), command)| same(command, ours, theirs));
     }
     if UNORDERED.contains(&name) {
         return same_unordered(ours, theirs, false);
@@ -72,7 +74,10 @@ pub(crate) fn positive_zeros(value: &Value) -> Value {
 }
 
 fn same_page_shape(ours: &Value, theirs: &Value) -> bool {
-    matches!((ours.as_items(), theirs.as_items()), (Some([_, Value::Array(_)]), Some([_, Value::Array(_)])))
+    matches!(
+        (ours.as_items(), theirs.as_items()),
+        (Some([_, Value::Array(_)]), Some([_, Value::Array(_)]))
+    )
 }
 
 /// OBJECT ENCODING tells how Redis came to keep the value: it never goes back from a hash table, and a string that was appended to stays raw.
@@ -114,7 +119,8 @@ fn same_shape(ours: &Value, theirs: &Value) -> bool {
     }
     match (ours.as_items(), theirs.as_items()) {
         (Some(ours), Some(theirs)) => {
-            ours.len() == theirs.len() && ours.iter().zip(theirs).all(|(ours, theirs)| same_shape(ours, theirs))
+            ours.len() == theirs.len()
+                && ours.iter().zip(theirs).all(|(ours, theirs)| same_shape(ours, theirs))
         }
         _ => !matches!(ours, Value::Error(_)) || ours == theirs,
     }

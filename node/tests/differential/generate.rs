@@ -260,7 +260,8 @@ impl Generator {
                 batch.push(self.command());
                 continue;
             }
-            let queued: Vec<Command> = (0..self.random.random_range(0..8)).map(|_| self.command()).collect();
+            let queued: Vec<Command> =
+                (0..self.random.random_range(0..8)).map(|_| self.command()).collect();
             batch.push(Command::new(vec![b"MULTI".to_vec()]));
             batch.extend(queued.iter().cloned());
             let end = self.one(&["EXEC", "EXEC", "EXEC", "DISCARD"]);
@@ -318,14 +319,35 @@ impl Generator {
             _ if name.len() == 2 && name.starts_with('k') => {
                 let kind = name.chars().nth(1).unwrap();
                 // Now and then of another kind.
-                if kind != 'x' && self.random.random_ratio(1, 40) { self.key('h') } else { self.key(kind) }
+                if kind != 'x' && self.random.random_ratio(1, 40) {
+                    self.key('h')
+                } else {
+                    self.key(kind)
+                }
             }
             "v" => {
-                let text = self.one(&["", "a", "hello", "10", "-3", "3.5", "value", "VALUE", "a b", "\r\n", "0", "9223372036854775807", "1e3", "abc"]);
+                let text = self.one(&[
+                    "",
+                    "a",
+                    "hello",
+                    "10",
+                    "-3",
+                    "3.5",
+                    "value",
+                    "VALUE",
+                    "a b",
+                    "\r\n",
+                    "0",
+                    "9223372036854775807",
+                    "1e3",
+                    "abc",
+                ]);
                 if self.random.random_ratio(1, 20) { text.repeat(40) } else { text.to_owned() }
             }
             "e" => self.random.random_range(0..150).to_string(),
-            "edge" => self.one(&["0", "-1", "1", "70", "-70", "10", "-10", "100", "149", "-150", "200"]).to_owned(),
+            "edge" => self
+                .one(&["0", "-1", "1", "70", "-70", "10", "-10", "100", "149", "-150", "200"])
+                .to_owned(),
             "most" => self.one(&["1", "30", "64", "65", "100", "1000"]).to_owned(),
             "many" | "manypairs" | "manyscored" => {
                 for _ in 0..self.random.random_range(1..120) {
@@ -339,34 +361,157 @@ impl Generator {
                 }
                 return;
             }
-            "f" | "m" => self.one(&["a", "b", "c", "d", "e", "f", "", "10", "2", "-1", "field", "aa", "ab", "Z"]).to_owned(),
-            "n" => self.one(&["1", "-1", "10", "0", "9223372036854775807", "-9223372036854775808", "x", "", "1.5", "007", " 1"]).to_owned(),
-            "x" => self.one(&["1", "0.1", "-0.25", "1e2", "3.14159", "x", "inf", "nan", "0", "1e-3", "200.1", "5e3"]).to_owned(),
-            "i" => self.one(&["0", "1", "2", "-1", "-2", "5", "-100", "100", "3", "x", "-3"]).to_owned(),
+            "f" | "m" => self
+                .one(&["a", "b", "c", "d", "e", "f", "", "10", "2", "-1", "field", "aa", "ab", "Z"])
+                .to_owned(),
+            "n" => self
+                .one(&[
+                    "1",
+                    "-1",
+                    "10",
+                    "0",
+                    "9223372036854775807",
+                    "-9223372036854775808",
+                    "x",
+                    "",
+                    "1.5",
+                    "007",
+                    " 1",
+                ])
+                .to_owned(),
+            "x" => self
+                .one(&[
+                    "1", "0.1", "-0.25", "1e2", "3.14159", "x", "inf", "nan", "0", "1e-3", "200.1",
+                    "5e3",
+                ])
+                .to_owned(),
+            "i" => self
+                .one(&["0", "1", "2", "-1", "-2", "5", "-100", "100", "3", "x", "-3"])
+                .to_owned(),
             "c" => self.one(&["0", "1", "2", "3", "10", "-1", "-3", "x", "100"]).to_owned(),
             "offset" => self.one(&["0", "1", "5", "20", "-1", "x", "536870912"]).to_owned(),
-            "secs" => self.one(&["100", "1000", "0", "-1", "x", "9223372036854775807", "500"]).to_owned(),
-            "millis" => self.one(&["100000", "1000000", "0", "-1", "x", "9223372036854775807"]).to_owned(),
+            "secs" => {
+                self.one(&["100", "1000", "0", "-1", "x", "9223372036854775807", "500"]).to_owned()
+            }
+            "millis" => {
+                self.one(&["100000", "1000000", "0", "-1", "x", "9223372036854775807"]).to_owned()
+            }
             "at" => self.one(&["4000000000", "1", "-5", "4000000001", "x", "0"]).to_owned(),
             "atms" => self.one(&["4000000000000", "1", "-5", "4000000000123", "x", "0"]).to_owned(),
-            "pattern" => self.one(&["*", "s*", "?1", "[st]*", "[^s]*", "h\\1", "nothing"]).to_owned(),
-            "s" => self.one(&["1", "2", "-1", "0", "1.5", "inf", "-inf", "x", "1e3", "0.1", "100", "3", "nan", "-0"]).to_owned(),
-            "sb" => self.one(&["-inf", "+inf", "0", "1", "(1", "2", "(2", "-1", "x", "(", "1.5", "100"]).to_owned(),
-            "lb" => self.one(&["-", "+", "[a", "(a", "[c", "(c", "[e", "x", "[", "[field"]).to_owned(),
+            "pattern" => {
+                self.one(&["*", "s*", "?1", "[st]*", "[^s]*", "h\\1", "nothing"]).to_owned()
+            }
+            "s" => self
+                .one(&[
+                    "1", "2", "-1", "0", "1.5", "inf", "-inf", "x", "1e3", "0.1", "100", "3",
+                    "nan", "-0",
+                ])
+                .to_owned(),
+            "sb" => self
+                .one(&["-inf", "+inf", "0", "1", "(1", "2", "(2", "-1", "x", "(", "1.5", "100"])
+                .to_owned(),
+            "lb" => {
+                self.one(&["-", "+", "[a", "(a", "[c", "(c", "[e", "x", "[", "[field"]).to_owned()
+            }
             "numkeys" => self.one(&["2", "2", "2", "2", "1", "0", "-1", "3", "x"]).to_owned(),
-            "setopt" => return self.option(&["NX", "XX", "GET", "KEEPTTL", "EX 100", "PX 100000", "EXAT 4000000000", "PXAT 4000000000000", "EX 0", "EX x", "what"], into),
-            "getexopt" => return self.option(&["PERSIST", "EX 100", "PX 100000", "EXAT 4000000000", "EX 0", "EXAT 1", "what", "EX"], into),
+            "setopt" => {
+                return self.option(
+                    &[
+                        "NX",
+                        "XX",
+                        "GET",
+                        "KEEPTTL",
+                        "EX 100",
+                        "PX 100000",
+                        "EXAT 4000000000",
+                        "PXAT 4000000000000",
+                        "EX 0",
+                        "EX x",
+                        "what",
+                    ],
+                    into,
+                );
+            }
+            "getexopt" => {
+                return self.option(
+                    &[
+                        "PERSIST",
+                        "EX 100",
+                        "PX 100000",
+                        "EXAT 4000000000",
+                        "EX 0",
+                        "EXAT 1",
+                        "what",
+                        "EX",
+                    ],
+                    into,
+                );
+            }
             // GT and LT only where the moment does not depend on the clock.
             "nxxx" => return self.option(&["NX", "XX", "what"], into),
             "expopt" => return self.option(&["NX", "XX", "GT", "LT", "what"], into),
-            "scanopt" => return self.option(&["MATCH *", "MATCH a*", "COUNT 1000", "COUNT 0", "COUNT x", "what", "MATCH"], into),
-            "lposopt" => return self.option(&["RANK 1", "RANK -1", "RANK 2", "RANK 0", "COUNT 0", "COUNT 2", "COUNT -1", "MAXLEN 3", "MAXLEN -1", "what"], into),
-            "countopt" => return self.option(&["COUNT 2", "COUNT 0", "COUNT x", "COUNT 10", "what"], into),
-            "limitopt" => return self.option(&["LIMIT 1", "LIMIT 0", "LIMIT -1", "LIMIT x", "what"], into),
-            "limit2" => return self.option(&["LIMIT 0 2", "LIMIT 1 1", "LIMIT 0 -1", "LIMIT -1 5", "LIMIT 0 0", "LIMIT x 1", "LIMIT 1"], into),
+            "scanopt" => {
+                return self.option(
+                    &["MATCH *", "MATCH a*", "COUNT 1000", "COUNT 0", "COUNT x", "what", "MATCH"],
+                    into,
+                );
+            }
+            "lposopt" => {
+                return self.option(
+                    &[
+                        "RANK 1",
+                        "RANK -1",
+                        "RANK 2",
+                        "RANK 0",
+                        "COUNT 0",
+                        "COUNT 2",
+                        "COUNT -1",
+                        "MAXLEN 3",
+                        "MAXLEN -1",
+                        "what",
+                    ],
+                    into,
+                );
+            }
+            "countopt" => {
+                return self.option(&["COUNT 2", "COUNT 0", "COUNT x", "COUNT 10", "what"], into);
+            }
+            "limitopt" => {
+                return self.option(&["LIMIT 1", "LIMIT 0", "LIMIT -1", "LIMIT x", "what"], into);
+            }
+            "limit2" => {
+                return self.option(
+                    &[
+                        "LIMIT 0 2",
+                        "LIMIT 1 1",
+                        "LIMIT 0 -1",
+                        "LIMIT -1 5",
+                        "LIMIT 0 0",
+                        "LIMIT x 1",
+                        "LIMIT 1",
+                    ],
+                    into,
+                );
+            }
             "zaddopt" => return self.option(&["NX", "XX", "GT", "LT", "CH", "INCR"], into),
-            "weights" => return self.option(&["WEIGHTS 2 3", "WEIGHTS 1", "WEIGHTS x 1", "WEIGHTS 0 inf", "WEIGHTS -1 0.5"], into),
-            "aggregate" => return self.option(&["AGGREGATE SUM", "AGGREGATE MIN", "AGGREGATE MAX", "AGGREGATE avg", "AGGREGATE"], into),
+            "weights" => {
+                return self.option(
+                    &["WEIGHTS 2 3", "WEIGHTS 1", "WEIGHTS x 1", "WEIGHTS 0 inf", "WEIGHTS -1 0.5"],
+                    into,
+                );
+            }
+            "aggregate" => {
+                return self.option(
+                    &[
+                        "AGGREGATE SUM",
+                        "AGGREGATE MIN",
+                        "AGGREGATE MAX",
+                        "AGGREGATE avg",
+                        "AGGREGATE",
+                    ],
+                    into,
+                );
+            }
             other => panic!("no such placeholder: {other}"),
         };
         into.push(text.into_bytes());

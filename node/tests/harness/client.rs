@@ -112,7 +112,14 @@ pub(crate) fn show(value: &Value) -> String {
         Value::Set(items) => format!("~[{}]", list(items)),
         Value::Push(items) => format!(">[{}]", list(items)),
         Value::Map(pairs) => {
-            format!("{{{}}}", pairs.iter().map(|(k, v)| format!("{} {}", show(k), show(v))).collect::<Vec<_>>().join(" "))
+            format!(
+                "{{{}}}",
+                pairs
+                    .iter()
+                    .map(|(k, v)| format!("{} {}", show(k), show(v)))
+                    .collect::<Vec<_>>()
+                    .join(" ")
+            )
         }
         Value::Double(number) => format!(",{number}"),
         Value::Bool(truth) => format!("#{truth}"),

@@ -37,7 +37,13 @@ impl Server {
         let addr = sockets[0].local_addr().unwrap();
         let stop = CancellationToken::new();
         let running = Node::open(config).unwrap().start(sockets, &stop).unwrap();
-        Self { addr, shared: running.shared().clone(), stop, running: Some(running), directory: None }
+        Self {
+            addr,
+            shared: running.shared().clone(),
+            stop,
+            running: Some(running),
+            directory: None,
+        }
     }
 
     pub(crate) fn client(&self) -> Client {

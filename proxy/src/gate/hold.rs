@@ -65,6 +65,14 @@ pub(crate) struct Hold {
     soft_at: Instant,
 }
 
+/// Whether a connection turned requests of the slot away before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stuck {
+    Now,
+    /// So that it does so again says nothing about the slot.
+    Already,
+}
+
 /// What it is time for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Due {
@@ -76,7 +84,12 @@ pub(crate) struct Due {
 
 impl Hold {
     /// A hold of requests that were sent under this belief.
-    pub(crate) fn new(kind: HoldKind, belief: Route<NodeIndex>, now: Instant, soft: Duration) -> Self {
+    pub(crate) fn new(
+        kind: HoldKind,
+        belief: Route<NodeIndex>,
+        now: Instant,
+        soft: Duration,
+    ) -> Self {
         Self {
             kind,
             stage: Stage::Draining,
@@ -113,12 +126,14 @@ impl Hold {
     }
 
     /// A request of the slot was turned away on connection `by`, which from now on turns away whatever is of this slot.
-    pub(crate) fn stuck(&mut self, by: Key) {
+    pub(crate) fn stuck(&mut self, by: Key) -> Stuck {
         self.kind = HoldKind::Bounce;
-        if !self.sticky.contains(&by) {
-            self.sticky.push(by);
-        }
         self.stage = Stage::Draining;
+        if self.sticky.contains(&by) {
+            return Stuck::Already;
+        }
+        self.sticky.push(by);
+        Stuck::Now
     }
 
     /// It was this slot that turned the request away; `belief` is what is believed after hearing why.
@@ -149,7 +164,12 @@ impl Hold {
     }
 
     /// Decides what comes next, given how many requests of the slot are on their way and what is believed.
-    pub(crate) fn decide(&mut self, in_flight: u32, belief: Route<NodeIndex>, now: Instant) -> Stage {
+    pub(crate) fn decide(
+        &mut self,
+        in_flight: u32,
+        belief: Route<NodeIndex>,
+        now: Instant,
+    ) -> Stage {
         if self.stage == Stage::Draining && in_flight == 0 {
             while let Some(kept) = self.returned.pop_back() {
                 self.queue.push_front(kept);

@@ -33,9 +33,10 @@ impl Worker {
         let timeout = self.config.hold.timeout;
         let of_holds = gate.holds.values().filter_map(|h| {
             let expiry = h.oldest().map(|since| since + timeout);
-            let given_up = h.closed_by().filter(|_| h.kind == HoldKind::NodeDown && h.len() > 0).and_then(|node| {
-                self.health.given_up_at(node, self.config.hold.node_down)
-            });
+            let given_up = h
+                .closed_by()
+                .filter(|_| h.kind == HoldKind::NodeDown && h.len() > 0)
+                .and_then(|node| self.health.given_up_at(node, self.config.hold.node_down));
             [h.due_at(), expiry, given_up].into_iter().flatten().min()
         });
         of_holds.min()
@@ -58,7 +59,9 @@ impl Worker {
     fn give_up(self: &Rc<Self>, slot: Slot) {
         let mut gate = self.gate.borrow_mut();
         let Some(hold) = gate.holds.get_mut(&slot) else { return };
-        let Some(node) = hold.closed_by().filter(|_| hold.kind == HoldKind::NodeDown) else { return };
+        let Some(node) = hold.closed_by().filter(|_| hold.kind == HoldKind::NodeDown) else {
+            return;
+        };
         if !self.health.is_given_up(node, self.now(), self.config.hold.node_down) {
             return;
         }
@@ -78,7 +81,9 @@ impl Worker {
         let Some(limit) = self.now().checked_sub(timeout) else { return };
         loop {
             let mut gate = self.gate.borrow_mut();
-            let Some(kept) = gate.holds.get_mut(&slot).and_then(|h| h.pop_older_than(limit)) else { return };
+            let Some(kept) = gate.holds.get_mut(&slot).and_then(|h| h.pop_older_than(limit)) else {
+                return;
+            };
             gate.let_go(self, &kept, HeldEnd::Timeout);
             drop(gate);
             self.metrics.refused[Refused::HoldTimeout as usize].add(1);

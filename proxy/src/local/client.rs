@@ -133,11 +133,28 @@ fn reply_mode(asks: &Asks<'_>, reply: &mut Reply<'_>) -> Answer {
 fn line(card: &Card) -> String {
     let now = Instant::now();
     let says = card.says.lock().clone();
-    let addr = |addr: Option<std::net::SocketAddr>| addr.map_or_else(|| "?:0".to_owned(), |addr| addr.to_string());
-    let mut line = format!("id={} addr={} laddr={} fd=0", card.id, addr(card.peer), addr(card.local));
-    let _ = write!(line, " name={} age={} idle={}", says.name, card.age(now).as_secs(), card.idle(now).as_secs());
-    let _ = write!(line, " flags=N db={} sub=0 psub=0 ssub=0 multi=-1 qbuf=0 qbuf-free=0 argv-mem=0", says.database);
-    let _ = write!(line, " multi-mem=0 rbs=0 rbp=0 obl=0 oll=0 omem=0 tot-mem=0 events=r cmd={} user=default", card.command());
+    let addr = |addr: Option<std::net::SocketAddr>| {
+        addr.map_or_else(|| "?:0".to_owned(), |addr| addr.to_string())
+    };
+    let mut line =
+        format!("id={} addr={} laddr={} fd=0", card.id, addr(card.peer), addr(card.local));
+    let _ = write!(
+        line,
+        " name={} age={} idle={}",
+        says.name,
+        card.age(now).as_secs(),
+        card.idle(now).as_secs()
+    );
+    let _ = write!(
+        line,
+        " flags=N db={} sub=0 psub=0 ssub=0 multi=-1 qbuf=0 qbuf-free=0 argv-mem=0",
+        says.database
+    );
+    let _ = write!(
+        line,
+        " multi-mem=0 rbs=0 rbp=0 obl=0 oll=0 omem=0 tot-mem=0 events=r cmd={} user=default",
+        card.command()
+    );
     let _ = write!(line, " redir=-1 resp={}", if says.resp3 { 3 } else { 2 });
     if !says.library.is_empty() {
         let _ = write!(line, " lib-name={} lib-ver={}", says.library, says.library_version);
@@ -151,7 +168,11 @@ fn list(asks: &Asks<'_>, reply: &mut Reply<'_>) -> Answer {
     let wanted: Vec<Arc<Card>> = match (lower(asks.arg(2)).as_slice(), asks.count()) {
         (_, 2) => cards,
         (b"type", 4) => {
-            if is_normal(asks.arg(3).unwrap_or_default())? { cards } else { Vec::new() }
+            if is_normal(asks.arg(3).unwrap_or_default())? {
+                cards
+            } else {
+                Vec::new()
+            }
         }
         (b"id", 4..) => {
             let ids: Option<Vec<i64>> = asks.args(3).map(parse_int).collect();
@@ -170,14 +191,18 @@ fn is_normal(name: &[u8]) -> Result<bool, Vec<u8>> {
     match name.to_ascii_lowercase().as_slice() {
         b"normal" => Ok(true),
         b"master" | b"slave" | b"replica" | b"pubsub" => Ok(false),
-        _ => Err(format!("ERR Unknown client type '{}'", String::from_utf8_lossy(name)).into_bytes()),
+        _ => {
+            Err(format!("ERR Unknown client type '{}'", String::from_utf8_lossy(name)).into_bytes())
+        }
     }
 }
 
 /// `KILL addr:port` or `KILL [ID id] [TYPE type] [USER name] [ADDR addr] [LADDR addr] [SKIPME yes|no]`
 fn kill(asks: &Asks<'_>, reply: &mut Reply<'_>) -> Answer {
     let registry = &asks.worker.shared.registry;
-    let is_at = |addr: Option<std::net::SocketAddr>, text: &[u8]| addr.is_some_and(|a| a.to_string().as_bytes() == text);
+    let is_at = |addr: Option<std::net::SocketAddr>, text: &[u8]| {
+        addr.is_some_and(|a| a.to_string().as_bytes() == text)
+    };
     if asks.count() == 3 {
         let wanted = asks.arg(2).unwrap_or_default();
         let found = registry.cards().into_iter().find(|card| is_at(card.peer, wanted));

@@ -21,7 +21,9 @@ pub(super) fn config(asks: &Asks<'_>, reply: &mut Reply<'_>) -> Answer {
         "get" => {
             let patterns: Vec<Vec<u8>> = asks.args(2).map(<[u8]>::to_ascii_lowercase).collect();
             let mut found = settings(&asks.worker.shared);
-            found.retain(|(name, _)| patterns.iter().any(|pattern| matches(pattern, name.as_bytes())));
+            found.retain(|(name, _)| {
+                patterns.iter().any(|pattern| matches(pattern, name.as_bytes()))
+            });
             reply.map(found.len());
             for (name, value) in found {
                 reply.bulk(name.as_bytes());
@@ -68,7 +70,12 @@ fn set(asks: &Asks<'_>, reply: &mut Reply<'_>) -> Answer {
     let shared = &asks.worker.shared;
     let pairs: Vec<(String, &[u8])> = (2..asks.count())
         .step_by(2)
-        .map(|at| (String::from_utf8_lossy(asks.arg(at).unwrap_or_default()).to_ascii_lowercase(), asks.arg(at + 1).unwrap_or_default()))
+        .map(|at| {
+            (
+                String::from_utf8_lossy(asks.arg(at).unwrap_or_default()).to_ascii_lowercase(),
+                asks.arg(at + 1).unwrap_or_default(),
+            )
+        })
         .collect();
     for (name, value) in &pairs {
         check(shared, name, value)?;
@@ -82,15 +89,23 @@ fn set(asks: &Asks<'_>, reply: &mut Reply<'_>) -> Answer {
 
 fn check(shared: &Shared, name: &str, value: &[u8]) -> Answer {
     let failed = |why: &str| {
-        Err(format!("ERR CONFIG SET failed (possibly related to argument '{name}') - {why}").into_bytes())
+        Err(format!("ERR CONFIG SET failed (possibly related to argument '{name}') - {why}")
+            .into_bytes())
     };
     let least = match name {
         "requirepass" => return Ok(()),
         "maxclients" => 1,
         "timeout" | "slowlog-max-len" => 0,
         "slowlog-log-slower-than" => -1,
-        name if settings(shared).iter().any(|(known, _)| *known == name) => return failed("can't set immutable config"),
-        _ => return Err(format!("ERR Unknown option or number of arguments for CONFIG SET - '{name}'").into_bytes()),
+        name if settings(shared).iter().any(|(known, _)| *known == name) => {
+            return failed("can't set immutable config");
+        }
+        _ => {
+            return Err(format!(
+                "ERR Unknown option or number of arguments for CONFIG SET - '{name}'"
+            )
+            .into_bytes());
+        }
     };
     match parse_int(value) {
         None => failed("argument couldn't be parsed into an integer"),
@@ -112,7 +127,9 @@ fn apply(shared: &Shared, name: &str, value: &[u8]) {
         "timeout" => shared.live.set_client_idle_max_s(number as u64),
         "slowlog-max-len" => shared.live.set_slow_len_max(number as usize),
         // As in Redis: zero logs everything, a negative number nothing.
-        "slowlog-log-slower-than" => shared.live.set_slow_us(u64::try_from(number).unwrap_or(u64::MAX)),
+        "slowlog-log-slower-than" => {
+            shared.live.set_slow_us(u64::try_from(number).unwrap_or(u64::MAX))
+        }
         _ => {}
     }
 }

@@ -18,7 +18,8 @@ pub(super) fn auth(asks: &Asks<'_>, reply: &mut Reply<'_>) -> Answer {
 
 fn check(asks: &Asks<'_>, user: &[u8], said: &[u8]) -> Answer {
     let password = asks.worker.shared.live.password();
-    let known = user == b"default" && password.as_ref().is_none_or(|password| same(password.as_bytes(), said));
+    let known = user == b"default"
+        && password.as_ref().is_none_or(|password| same(password.as_bytes(), said));
     if !known {
         return Err(errors::WRONG_PASS.into());
     }
@@ -36,7 +37,9 @@ fn same(password: &[u8], said: &[u8]) -> bool {
 pub(super) fn hello(asks: &Asks<'_>, out: &mut Vec<u8>) -> Answer {
     let mut version = asks.session.version.get();
     if let Some(number) = asks.arg(1) {
-        version = match parse_int(number).ok_or(&b"ERR Protocol version is not an integer or out of range"[..])? {
+        version = match parse_int(number)
+            .ok_or(&b"ERR Protocol version is not an integer or out of range"[..])?
+        {
             2 => Version::Resp2,
             3 => Version::Resp3,
             _ => return Err(errors::NO_PROTO.into()),

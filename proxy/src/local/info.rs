@@ -9,12 +9,23 @@ use std::time::UNIX_EPOCH;
 
 /// Sections in the order they are shown.
 const SECTIONS: [&str; 11] = [
-    "Server", "Clients", "Memory", "Persistence", "Stats", "Replication", "CPU", "Modules", "Errorstats", "Cluster", "Slipway",
+    "Server",
+    "Clients",
+    "Memory",
+    "Persistence",
+    "Stats",
+    "Replication",
+    "CPU",
+    "Modules",
+    "Errorstats",
+    "Cluster",
+    "Slipway",
 ];
 
 pub(super) fn info(asks: &Asks<'_>, reply: &mut Reply<'_>) {
     let wanted: Vec<Vec<u8>> = asks.args(1).map(<[u8]>::to_ascii_lowercase).collect();
-    let all = wanted.is_empty() || wanted.iter().any(|word| matches!(word.as_slice(), b"all" | b"default" | b"everything"));
+    let all = wanted.is_empty()
+        || wanted.iter().any(|word| matches!(word.as_slice(), b"all" | b"default" | b"everything"));
     let mut text = String::new();
     for name in SECTIONS {
         if all || wanted.iter().any(|word| *word == name.to_ascii_lowercase().as_bytes()) {

@@ -56,8 +56,15 @@ pub(super) fn latency(asks: &Asks<'_>, reply: &mut Reply<'_>) -> Answer {
         "latest" | "history" => reply.array(0),
         "histogram" => reply.map(0),
         "reset" => reply.int(0),
-        "help" => reply.help("LATENCY", &["LATEST", "    Nothing: look at the metrics page of the proxy."]),
-        other => return Err(errors::refused(&format!("latency|{other}"), "look at the metrics page of the proxy").into_bytes()),
+        "help" => reply
+            .help("LATENCY", &["LATEST", "    Nothing: look at the metrics page of the proxy."]),
+        other => {
+            return Err(errors::refused(
+                &format!("latency|{other}"),
+                "look at the metrics page of the proxy",
+            )
+            .into_bytes());
+        }
     }
     Ok(())
 }

@@ -32,8 +32,10 @@ impl Cell {
 }
 
 /// Upper bounds of the buckets of durations, in microseconds.
-pub(crate) const BUCKETS_US: [u32; 16] =
-    [100, 250, 500, 1_000, 2_000, 5_000, 10_000, 20_000, 50_000, 100_000, 200_000, 300_000, 500_000, 1_000_000, 2_000_000, 3_000_000];
+pub(crate) const BUCKETS_US: [u32; 16] = [
+    100, 250, 500, 1_000, 2_000, 5_000, 10_000, 20_000, 50_000, 100_000, 200_000, 300_000, 500_000,
+    1_000_000, 2_000_000, 3_000_000,
+];
 
 /// How long things took.
 #[derive(Debug, Default)]

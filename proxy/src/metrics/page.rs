@@ -4,18 +4,22 @@
 //! number of series by the table of commands.
 
 use super::{
-    BOUNCES, BUCKETS_US, CONNECTS, Cell, Durations, GONE, HELD_ENDS, HOLDS, PRESSURE, REFUSED, REPEATS, RESULTS, WorkerMetrics,
+    BOUNCES, BUCKETS_US, CONNECTS, Cell, Durations, GONE, HELD_ENDS, HOLDS, PRESSURE, REFUSED,
+    REPEATS, RESULTS, WorkerMetrics,
 };
 use crate::shared::Shared;
 use prometheus::core::{Collector, Desc};
-use prometheus::proto::{Bucket, Counter, Gauge, Histogram, LabelPair, Metric, MetricFamily, MetricType};
+use prometheus::proto::{
+    Bucket, Counter, Gauge, Histogram, LabelPair, Metric, MetricFamily, MetricType,
+};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 /// Commands whose series exist before their first request.
 const SHOWN: [&str; 17] = [
-    "get", "set", "mget", "mset", "del", "incr", "exists", "expire", "hget", "hset", "lpush", "rpush", "lpop", "sadd", "zadd", "ping", "exec",
+    "get", "set", "mget", "mset", "del", "incr", "exists", "expire", "hget", "hset", "lpush",
+    "rpush", "lpop", "sadd", "zadd", "ping", "exec",
 ];
 
 /// Adds the workers' numbers up for a registry.
@@ -28,8 +32,16 @@ impl Page {
     /// The error is a name that is no name: a bug in us.
     pub(crate) fn new(shared: Arc<Shared>) -> Result<Self, prometheus::Error> {
         let describe = |family: &MetricFamily| {
-            let labels = family.get_metric().first().map(|m| m.get_label().iter().map(|l| l.name().to_owned()).collect());
-            Desc::new(family.name().to_owned(), family.help().to_owned(), labels.unwrap_or_default(), HashMap::new())
+            let labels = family
+                .get_metric()
+                .first()
+                .map(|m| m.get_label().iter().map(|l| l.name().to_owned()).collect());
+            Desc::new(
+                family.name().to_owned(),
+                family.help().to_owned(),
+                labels.unwrap_or_default(),
+                HashMap::new(),
+            )
         };
         let descriptions = families(&shared).iter().map(describe).collect::<Result<_, _>>()?;
         Ok(Self { shared, descriptions })
@@ -93,7 +105,6 @@ fn families(shared: &Shared) -> Vec<MetricFamily> {
     sum.families
 }
 
-
 /// Where a number stands among a worker's.
 type Of = fn(&WorkerMetrics) -> &Cell;
 
@@ -130,7 +141,9 @@ impl Sum<'_> {
         values: &[&str; N],
         cells: impl Fn(&WorkerMetrics) -> &[Cell; N],
     ) {
-        let one = |(index, value): (usize, &&str)| count(&[(label, value)], self.of(|m| &cells(m)[index]));
+        let one = |(index, value): (usize, &&str)| {
+            count(&[(label, value)], self.of(|m| &cells(m)[index]))
+        };
         let metrics = values.iter().enumerate().map(one).collect();
         self.add((name, help), MetricType::COUNTER, metrics);
     }
@@ -142,7 +155,8 @@ impl Sum<'_> {
         label: &str,
         cells: [(&str, Of); N],
     ) {
-        let metrics = cells.iter().map(|(value, cell)| count(&[(label, value)], self.of(cell))).collect();
+        let metrics =
+            cells.iter().map(|(value, cell)| count(&[(label, value)], self.of(cell))).collect();
         self.add((name, help), MetricType::COUNTER, metrics);
     }
 
@@ -174,7 +188,9 @@ impl Sum<'_> {
     /// The commands that are shown: their names and indices.
     fn shown(&self) -> Vec<(&'static str, usize)> {
         let table = protocol::command::table();
-        let used = |index: usize| self.workers.iter().any(|m| m.commands[index].results.iter().any(|r| r.get() > 0));
+        let used = |index: usize| {
+            self.workers.iter().any(|m| m.commands[index].results.iter().any(|r| r.get() > 0))
+        };
         let shown = table.iter().map(|command| (command.name, command.id.index()));
         shown.filter(|(name, index)| SHOWN.contains(name) || used(*index)).collect()
     }
@@ -193,7 +209,8 @@ impl Sum<'_> {
     fn durations(&mut self, name: &str, help: &str) {
         let mut metrics = Vec::new();
         for (command, index) in self.shown() {
-            let all: Vec<&Durations> = self.workers.iter().map(|m| &m.commands[index].duration).collect();
+            let all: Vec<&Durations> =
+                self.workers.iter().map(|m| &m.commands[index].duration).collect();
             metrics.push(distribution(&[("command", command)], &all));
         }
         self.add((name, help), MetricType::HISTOGRAM, metrics);
@@ -238,7 +255,9 @@ fn distribution(pairs: &[(&str, &str)], all: &[&Durations]) -> Metric {
     }
     let mut histogram = Histogram::default();
     histogram.set_bucket(buckets);
-    histogram.set_sample_count(so_far + all.iter().map(|d| d.buckets[BUCKETS_US.len()].get()).sum::<u64>());
+    histogram.set_sample_count(
+        so_far + all.iter().map(|d| d.buckets[BUCKETS_US.len()].get()).sum::<u64>(),
+    );
     histogram.set_sample_sum(all.iter().map(|d| d.sum_us.get()).sum::<u64>() as f64 / 1e6);
     let mut metric = Metric::from_label(labels(pairs));
     metric.set_histogram(histogram);

@@ -31,7 +31,12 @@ pub(super) enum Kind {
 
 impl Session {
     /// A command that blocks, on a connection of its own.
-    pub(super) fn block(self: &Rc<Self>, worker: &Rc<Worker>, found: &Found<'_>, slot: Slot) -> Step {
+    pub(super) fn block(
+        self: &Rc<Self>,
+        worker: &Rc<Worker>,
+        found: &Found<'_>,
+        slot: Slot,
+    ) -> Step {
         if self.in_flight() > 0 {
             return Step::Wait(Pause::Barrier);
         }
@@ -77,7 +82,10 @@ impl Session {
             let reply = running.await;
             worker.tick();
             session.alone.take();
-            if let Some(slow) = session.deliver(&worker, number, 0, Frame::Long(reply)).filter(|_| kind == Kind::Finishes) {
+            if let Some(slow) = session
+                .deliver(&worker, number, 0, Frame::Long(reply))
+                .filter(|_| kind == Kind::Finishes)
+            {
                 worker.log_slow(&session, slow, &frame);
             }
         });
@@ -96,9 +104,9 @@ impl Session {
         }
     }
 
-    /// The client sends no more.
-    pub(super) fn end_of_input(&self) {
+    /// Nothing more is read of the client.
+    pub(super) fn end_of_input(&self, gone: Gone) {
         let blocks = self.alone.borrow().as_ref().is_some_and(|alone| alone.kind == Kind::Blocks);
-        self.phase.set(if blocks { Phase::Closed(Gone::Client) } else { Phase::Finishing(Gone::Client) });
+        self.phase.set(if blocks { Phase::Closed(gone) } else { Phase::Finishing(gone) });
     }
 }

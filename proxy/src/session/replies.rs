@@ -86,7 +86,10 @@ struct Place {
 enum State {
     Waiting,
     /// Came early, in the buffer.
-    Staged { at: u32, len: u32 },
+    Staged {
+        at: u32,
+        len: u32,
+    },
     /// Came early and is long.
     Long(Box<Bytes>),
     /// Some parts are still to come.
@@ -143,7 +146,10 @@ impl Replies {
         let len = self.staged.len() - at;
         self.early_bytes += len;
         // Nobody waits for it: it counts as answered.
-        self.take_place(Asked { bytes: 0, ..asked }, State::Staged { at: at as u32, len: len as u32 });
+        self.take_place(
+            Asked { bytes: 0, ..asked },
+            State::Staged { at: at as u32, len: len as u32 },
+        );
     }
 
     /// The parts of a request that is being joined.
@@ -155,7 +161,13 @@ impl Replies {
     }
 
     /// Brings the reply to request `number`, or to its part `part`. Returns the request once it is answered.
-    pub(crate) fn deliver(&mut self, number: u32, part: u16, frame: Frame<'_>, version: Version) -> Option<Answered> {
+    pub(crate) fn deliver(
+        &mut self,
+        number: u32,
+        part: u16,
+        frame: Frame<'_>,
+        version: Version,
+    ) -> Option<Answered> {
         let index = number.wrapping_sub(self.first) as usize;
         let place = self.window.get_mut(index)?;
         let asked = place.asked;
@@ -165,14 +177,17 @@ impl Replies {
         if !join.take(part, frame.bytes()) {
             return None;
         }
-        let State::Joining(join) = std::mem::replace(&mut place.state, State::Waiting) else { return None };
+        let State::Joining(join) = std::mem::replace(&mut place.state, State::Waiting) else {
+            return None;
+        };
         let mut joined = Vec::new();
         join.finish(version, &mut joined);
         Some(self.settle(index, asked, Frame::Long(Bytes::from(joined))))
     }
 
     fn settle(&mut self, index: usize, asked: Asked, frame: Frame<'_>) -> Answered {
-        let outcome = if frame.bytes().first() == Some(&b'-') { Outcome::ErrorReply } else { Outcome::Ok };
+        let outcome =
+            if frame.bytes().first() == Some(&b'-') { Outcome::ErrorReply } else { Outcome::Ok };
         let frame = if asked.muted { Frame::Short(&[]) } else { frame };
         self.waiting_bytes -= asked.bytes as usize;
         if index == 0 {
@@ -257,7 +272,9 @@ impl Output {
         self.len += frame.bytes().len();
         match frame {
             Frame::Short(bytes) => self.tail.extend_from_slice(bytes),
-            Frame::Long(bytes) if bytes.len() < crate::inbox::LONG_BYTES => self.tail.extend_from_slice(&bytes),
+            Frame::Long(bytes) if bytes.len() < crate::inbox::LONG_BYTES => {
+                self.tail.extend_from_slice(&bytes)
+            }
             Frame::Long(bytes) => {
                 if !self.tail.is_empty() {
                     self.pieces.push_back(Bytes::from(std::mem::take(&mut self.tail)));
@@ -268,12 +285,21 @@ impl Output {
     }
 
     /// Writes once, or until everything is written or the socket takes no more.
-    pub(crate) fn write(&mut self, mut socket: impl FnMut(&[IoSlice<'_>]) -> io::Result<usize>) -> io::Result<Flushed> {
+    pub(crate) fn write(
+        &mut self,
+        mut socket: impl FnMut(&[IoSlice<'_>]) -> io::Result<usize>,
+    ) -> io::Result<Flushed> {
         while self.len > 0 {
             let wrote = {
                 let mut slices = [IoSlice::new(&[]); PIECES];
                 let (mut count, mut from) = (0, self.written);
-                for bytes in self.pieces.iter().map(|p| &p[..]).chain(std::iter::once(&self.tail[..])).take(PIECES) {
+                for bytes in self
+                    .pieces
+                    .iter()
+                    .map(|p| &p[..])
+                    .chain(std::iter::once(&self.tail[..]))
+                    .take(PIECES)
+                {
                     slices[count] = IoSlice::new(&bytes[from..]);
                     from = 0;
                     count += 1;

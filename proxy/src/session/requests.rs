@@ -46,7 +46,12 @@ impl<'a> Found<'a> {
                 true
             }
         };
-        Asked { command: self.command.id, started: worker.now(), bytes: self.frame.len() as u32, muted }
+        Asked {
+            command: self.command.id,
+            started: worker.now(),
+            bytes: self.frame.len() as u32,
+            muted,
+        }
     }
 
     pub(super) fn request(&self) -> plan::Request<'a> {
@@ -82,8 +87,12 @@ impl Session {
                 break;
             }
             let step = match slice_request(view.bytes(), &worker.config.limits.request, &mut args) {
-                Ok(Sliced::Request { len }) => self.take_request(worker, &mut view, len, &args, None),
-                Ok(Sliced::Inline { len, frame }) => self.take_request(worker, &mut view, len, &args, Some(&frame)),
+                Ok(Sliced::Request { len }) => {
+                    self.take_request(worker, &mut view, len, &args, None)
+                }
+                Ok(Sliced::Inline { len, frame }) => {
+                    self.take_request(worker, &mut view, len, &args, Some(&frame))
+                }
                 Ok(Sliced::Nothing { len }) => {
                     view.consume(len);
                     Step::Done
@@ -104,6 +113,9 @@ impl Session {
             }
         }
         let left = view.bytes().len();
+        if missing == 0 {
+            worker.has_finished(self);
+        }
         inbox.expect(missing);
         if missing > 0 {
             *self.partial.borrow_mut() = Some(Box::new(args));
@@ -182,7 +194,8 @@ impl Session {
             self.refuse(worker, found, errors::NO_AUTH.as_bytes());
             return true;
         }
-        let at_once = found.command.route == RouteRule::Transaction || matches!(found.command.name, "quit" | "reset");
+        let at_once = found.command.route == RouteRule::Transaction
+            || matches!(found.command.name, "quit" | "reset");
         if in_multi && !at_once {
             self.queue(worker, found);
             return true;
@@ -207,7 +220,13 @@ impl Session {
         self.replies.borrow().in_flight()
     }
 
-    pub(super) fn to_slot(self: &Rc<Self>, slot: Slot, number: u32, part: u16, command: &Command) -> Request {
+    pub(super) fn to_slot(
+        self: &Rc<Self>,
+        slot: Slot,
+        number: u32,
+        part: u16,
+        command: &Command,
+    ) -> Request {
         Request {
             origin: Origin::Client { session: Rc::clone(self), number, part },
             slots: Slots::One(slot),
@@ -219,7 +238,13 @@ impl Session {
     }
 
     /// Sends a request over several slots: one part a connection, and one for each slot that is not settled.
-    fn send_parts(self: &Rc<Self>, worker: &Rc<Worker>, found: &Found<'_>, rule: Rule, slots: &[Slot]) -> Step {
+    fn send_parts(
+        self: &Rc<Self>,
+        worker: &Rc<Worker>,
+        found: &Found<'_>,
+        rule: Rule,
+        slots: &[Slot],
+    ) -> Step {
         if slots.iter().any(|&slot| worker.room(slot, self) == Room::None) {
             return Step::Wait(Pause::Stalled);
         }
@@ -278,10 +303,18 @@ impl Session {
         self.say(worker, found.asked(self, worker), &out, Some(Outcome::ProxyError));
     }
 
-    fn refuse_unknown<'b>(self: &Rc<Self>, worker: &Worker, name: &[u8], args: impl Iterator<Item = &'b [u8]>) {
+    fn refuse_unknown<'b>(
+        self: &Rc<Self>,
+        worker: &Worker,
+        name: &[u8],
+        args: impl Iterator<Item = &'b [u8]>,
+    ) {
         // A browser that is made to talk to us must not get its body executed.
         if name.eq_ignore_ascii_case(b"post") || name.eq_ignore_ascii_case(b"host:") {
-            tracing::warn!(client = self.id, "possible cross-protocol attack: POST or Host: where a command should be; connection closed");
+            tracing::warn!(
+                client = self.id,
+                "possible cross-protocol attack: POST or Host: where a command should be; connection closed"
+            );
             self.phase.set(Phase::Closed(Gone::Protocol));
             return;
         }
@@ -299,12 +332,19 @@ impl Session {
         let mut out = Vec::new();
         Reply::new(&mut out, self.version.get()).error(line);
         let muted = self.mute.get() != Mute::No;
-        let nothing = Asked { command: CommandId(u16::MAX), started: worker.now(), bytes: 0, muted };
+        let nothing =
+            Asked { command: CommandId(u16::MAX), started: worker.now(), bytes: 0, muted };
         self.put(worker, nothing, &out);
     }
 
     /// Writes a reply of our own, in its turn.
-    pub(super) fn say(self: &Rc<Self>, worker: &Worker, asked: Asked, reply: &[u8], outcome: Option<Outcome>) {
+    pub(super) fn say(
+        self: &Rc<Self>,
+        worker: &Worker,
+        asked: Asked,
+        reply: &[u8],
+        outcome: Option<Outcome>,
+    ) {
         let of_reply = if reply.first() == Some(&b'-') { Outcome::ErrorReply } else { Outcome::Ok };
         self.put(worker, asked, reply);
         let answered = Answered { asked, outcome: outcome.unwrap_or(of_reply) };

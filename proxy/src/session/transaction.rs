@@ -76,7 +76,9 @@ impl Session {
             ("multi", true) => self.refuse(worker, found, errors::NESTED_MULTI.as_bytes()),
             ("watch", true) => self.refuse(worker, found, errors::WATCH_INSIDE_MULTI.as_bytes()),
             ("exec", false) => self.refuse(worker, found, errors::EXEC_WITHOUT_MULTI.as_bytes()),
-            ("discard", false) => self.refuse(worker, found, errors::DISCARD_WITHOUT_MULTI.as_bytes()),
+            ("discard", false) => {
+                self.refuse(worker, found, errors::DISCARD_WITHOUT_MULTI.as_bytes())
+            }
             ("multi", false) => {
                 let multi = Multi { reads_only: true, ..Multi::default() };
                 self.state.borrow_mut().multi = Some(Box::new(multi));
@@ -124,7 +126,11 @@ impl Session {
         }
     }
 
-    fn queueable(&self, worker: &Worker, found: &Found<'_>) -> Result<(Runs, Option<Slot>), Refusal> {
+    fn queueable(
+        &self,
+        worker: &Worker,
+        found: &Found<'_>,
+    ) -> Result<(Runs, Option<Slot>), Refusal> {
         let bytes = self.state.borrow().multi.as_ref().map_or(0, |m| m.bytes) + found.frame.len();
         let limit = worker.config.limits.request.frame_bytes_max;
         if bytes > limit {
@@ -139,7 +145,9 @@ impl Session {
             Plan::Answer if local::fits_transaction(found.command.name) => Ok((Runs::Here, None)),
             Plan::Answer | Plan::Transaction => Err(ASIDE.into()),
             Plan::Send(slot) | Plan::Private(slot) => {
-                let has_keys = plan::slots_of(found.command, found.request(), worker.routes.count, &mut slots).is_ok();
+                let has_keys =
+                    plan::slots_of(found.command, found.request(), worker.routes.count, &mut slots)
+                        .is_ok();
                 Ok((Runs::AtNode, (has_keys && !slots.is_empty()).then_some(slot)))
             }
             Plan::Split(_) => Err(errors::CROSS_SLOT.into()),
@@ -161,7 +169,8 @@ impl Session {
         };
         let goes_out = {
             let state = self.state.borrow();
-            !state.watched.is_empty() || state.multi.iter().any(|m| m.queued.iter().any(|q| q.runs == Runs::AtNode))
+            !state.watched.is_empty()
+                || state.multi.iter().any(|m| m.queued.iter().any(|q| q.runs == Runs::AtNode))
         };
         if goes_out && worker.room(slot, self) == Room::None {
             return Step::Wait(Pause::Stalled);
@@ -210,7 +219,12 @@ impl Session {
     }
 
     /// The request that runs the transaction, and what becomes of its reply.
-    fn unit(self: &Rc<Self>, worker: &Rc<Worker>, multi: &Multi, watched: &[Watched]) -> (Join, Vec<u8>) {
+    fn unit(
+        self: &Rc<Self>,
+        worker: &Rc<Worker>,
+        multi: &Multi,
+        watched: &[Watched],
+    ) -> (Join, Vec<u8>) {
         let mut join = Join::new(Rule::Array, multi.queued.len());
         let mut items = crate::join::Items::new();
         let (mut body, mut words) = (Vec::new(), 0);
@@ -251,10 +265,14 @@ impl Session {
         frame.extend_from_slice(&queued.args);
         let mut args = protocol::slicer::Args::new();
         let mut out = Vec::new();
-        let sliced = protocol::slicer::slice_request(&frame, &worker.config.limits.request, &mut args);
+        let sliced =
+            protocol::slicer::slice_request(&frame, &worker.config.limits.request, &mut args);
         if sliced.is_ok() {
             let request = plan::Request { frame: &frame, args: &args };
-            local::answer(&Asks { session: self, worker, request, command: queued.command }, &mut out);
+            local::answer(
+                &Asks { session: self, worker, request, command: queued.command },
+                &mut out,
+            );
         }
         out
     }
@@ -263,7 +281,11 @@ impl Session {
         let slot = match plan::one_slot(found.command, found.request(), worker.routes.count) {
             Ok(slot) if worker.are_nodes_ours() => slot,
             Ok(_) => {
-                self.refuse(worker, found, errors::refused("watch", "transactions need nodes of slipway").as_bytes());
+                self.refuse(
+                    worker,
+                    found,
+                    errors::refused("watch", "transactions need nodes of slipway").as_bytes(),
+                );
                 return Step::Done;
             }
             Err(line) => {
@@ -275,7 +297,8 @@ impl Session {
             return Step::Wait(Pause::Stalled);
         }
         let keys: Vec<Box<[u8]>> = found.args.iter(found.frame).skip(1).map(Into::into).collect();
-        let mut frame = format!("*{}\r\n$7\r\nSLIPWAY\r\n$5\r\nWATCH\r\n", found.args.len() + 1).into_bytes();
+        let mut frame =
+            format!("*{}\r\n$7\r\nSLIPWAY\r\n$5\r\nWATCH\r\n", found.args.len() + 1).into_bytes();
         frame.extend_from_slice(raw_args(found.frame, found.args, 1, found.args.len() - 1));
         let number = self.open(found.asked(self, worker));
         self.state.borrow_mut().watching += 1;
@@ -284,28 +307,49 @@ impl Session {
             again: Again::May,
             ..self.to_slot(slot, number, 0, found.command)
         };
-        debug_assert!(matches!(request.slots, Slots::One(_)) && found.command.route == RouteRule::Transaction);
+        debug_assert!(
+            matches!(request.slots, Slots::One(_)) && found.command.route == RouteRule::Transaction
+        );
         worker.send(request, Frame::Short(&frame));
         Step::Done
     }
 
     /// A WATCH cannot be carried out.
-    pub(crate) fn watch_failed(self: &Rc<Self>, worker: &Worker, number: u32, line: &str, outcome: Outcome) {
+    pub(crate) fn watch_failed(
+        self: &Rc<Self>,
+        worker: &Worker,
+        number: u32,
+        line: &str,
+        outcome: Outcome,
+    ) {
         self.state.borrow_mut().watching -= 1;
         self.fail(worker, number, 0, line, outcome);
     }
 
     /// The versions of watched keys have come, or an error instead.
-    pub(crate) fn watched(self: &Rc<Self>, worker: &Worker, number: u32, keys: &[Box<[u8]>], reply: &[u8]) {
+    pub(crate) fn watched(
+        self: &Rc<Self>,
+        worker: &Worker,
+        number: u32,
+        keys: &[Box<[u8]>],
+        reply: &[u8],
+    ) {
         self.state.borrow_mut().watching -= 1;
         if reply.first() == Some(&b'-') {
             self.deliver(worker, number, 0, Frame::Short(reply));
             return;
         }
         let versions = decode(reply).ok().flatten();
-        let versions = versions.as_ref().and_then(|(value, _)| value.as_items()).unwrap_or_default();
+        let versions =
+            versions.as_ref().and_then(|(value, _)| value.as_items()).unwrap_or_default();
         if versions.len() != keys.len() {
-            self.fail(worker, number, 0, "ERR slipway: a node's answer to WATCH makes no sense", Outcome::ProxyError);
+            self.fail(
+                worker,
+                number,
+                0,
+                "ERR slipway: a node's answer to WATCH makes no sense",
+                Outcome::ProxyError,
+            );
             return;
         }
         let new = keys.iter().zip(versions).map(|(key, version)| Watched {

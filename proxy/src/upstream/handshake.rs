@@ -6,6 +6,8 @@ use crate::worker::Worker;
 use protocol::frame::{Value, decode};
 use protocol::reply::Version;
 use protocol::request::encode_request;
+use socket2::{SockRef, TcpKeepalive};
+use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -17,20 +19,38 @@ pub(crate) struct Flavour {
     pub(crate) database: u32,
 }
 
+/// The pause between two signs of life of an idle connection, and how many may be missed.
+const KEEP_ALIVE: Duration = Duration::from_secs(10);
+const KEEP_ALIVE_RETRIES: u32 = 3;
+
 /// The longest answer to a handshake.
 const ANSWER_BYTES_MAX: usize = 64 * 1024;
 
 /// Connects and introduces us. The error is for people.
-pub(crate) async fn connect(worker: &Worker, addr: &str, flavour: Flavour) -> Result<TcpStream, (Connect, String)> {
+pub(crate) async fn connect(
+    worker: &Worker,
+    addr: &str,
+    flavour: Flavour,
+) -> Result<TcpStream, (Connect, String)> {
     let patience = worker.config.upstream.connect_timeout;
     let late = || (Connect::Timeout, format!("no answer within {} ms", patience.as_millis()));
     timeout(patience, introduce(worker, addr, flavour)).await.unwrap_or_else(|_| Err(late()))
 }
 
-async fn introduce(worker: &Worker, addr: &str, flavour: Flavour) -> Result<TcpStream, (Connect, String)> {
+async fn introduce(
+    worker: &Worker,
+    addr: &str,
+    flavour: Flavour,
+) -> Result<TcpStream, (Connect, String)> {
     let refused = |e: std::io::Error| (Connect::Refused, e.to_string());
     let mut stream = TcpStream::connect(addr).await.map_err(refused)?;
     stream.set_nodelay(true).map_err(refused)?;
+    // A machine that is gone says nothing; a command that blocks would wait for it for ever.
+    let keep_alive = TcpKeepalive::new()
+        .with_time(KEEP_ALIVE)
+        .with_interval(KEEP_ALIVE)
+        .with_retries(KEEP_ALIVE_RETRIES);
+    SockRef::from(&stream).set_tcp_keepalive(&keep_alive).map_err(refused)?;
     let words = words(worker, flavour);
     let mut out = Vec::new();
     for (_, line) in &words {
@@ -40,7 +60,8 @@ async fn introduce(worker: &Worker, addr: &str, flavour: Flavour) -> Result<TcpS
     stream.write_all(&out).await.map_err(refused)?;
     let mut input = Vec::new();
     for (word, _) in &words {
-        let answer = answer(&mut stream, &mut input).await.map_err(|why| (Connect::Handshake, why))?;
+        let answer =
+            answer(&mut stream, &mut input).await.map_err(|why| (Connect::Handshake, why))?;
         judge(worker, *word, &answer).map_err(|why| (Connect::Handshake, why))?;
     }
     Ok(stream)
@@ -63,7 +84,8 @@ fn words(worker: &Worker, flavour: Flavour) -> Vec<(Word, Vec<String>)> {
     if config.nodes == Nodes::Slipway {
         let cluster = config.cluster.as_deref().unwrap_or("-");
         let slots = config.slot_count.get().to_string();
-        words.push((Word::Link, line(&["SLIPWAY", "LINK", "proxy", &config.name, cluster, &slots])));
+        words
+            .push((Word::Link, line(&["SLIPWAY", "LINK", "proxy", &config.name, cluster, &slots])));
     }
     if flavour.version == Version::Resp3 {
         words.push((Word::Other, line(&["HELLO", "3"])));
@@ -103,7 +125,12 @@ fn judge(worker: &Worker, word: Word, answer: &Value) -> Result<(), String> {
     let ours = i64::from(worker.config.slot_count.get());
     match items.get(3).and_then(Value::as_int) {
         Some(theirs) if theirs == ours => {}
-        theirs => return Err(format!("slot count differs: the node has {}, we have {ours}", theirs.unwrap_or(0))),
+        theirs => {
+            return Err(format!(
+                "slot count differs: the node has {}, we have {ours}",
+                theirs.unwrap_or(0)
+            ));
+        }
     }
     let theirs = items.get(2).and_then(Value::as_str).unwrap_or("-");
     match &worker.config.cluster {

@@ -189,7 +189,8 @@ impl Report {
 
 impl Latency {
     fn of(histogram: &Histogram<u64>, max: u64) -> Self {
-        let at = |quantile| histogram.value_at_quantile(quantile);
+        // The histogram rounds up.
+        let at = |quantile| histogram.value_at_quantile(quantile).min(max);
         Self {
             mean: if histogram.is_empty() { 0.0 } else { histogram.mean() },
             p50: at(0.5),

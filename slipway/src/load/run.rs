@@ -48,7 +48,7 @@ impl Shared {
         })
     }
 
-    /// Seconds since the first intended request; negative before it.
+    /// Seconds since the first intended request; 0 while there is none yet.
     pub(crate) fn seconds(&self, at: u64) -> f64 {
         let start =
             self.schedule.get().map_or_else(|| self.clock.now(), |schedule| schedule.start());

@@ -49,7 +49,7 @@ pub(crate) enum Class {
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Incident {
     pub(crate) class: Class,
-    /// Seconds since the first intended request; negative before it.
+    /// Seconds since the first intended request; 0 while the first values are written.
     pub(crate) at_s: f64,
     pub(crate) unix_ms: u64,
     pub(crate) client: usize,

@@ -71,11 +71,15 @@ impl File {
     pub(super) fn check(self) -> Result<Settings> {
         let addr = self.addr.unwrap_or_else(|| self.listen.clone());
         if addr.starts_with("0.0.0.0:") || addr.starts_with("[::]:") {
-            bail!("listen is {addr}, which no other party can connect to: set addr to the host:port where they reach this node");
+            bail!(
+                "listen is {addr}, which no other party can connect to: set addr to the host:port where they reach this node"
+            );
         }
         let mut config = Config::new(self.data, addr);
         if let Some(n) = self.slots {
-            let Some(count) = SlotCount::new(n) else { bail!("slots is {n}: 1 to {} are possible", SlotCount::MAX) };
+            let Some(count) = SlotCount::new(n) else {
+                bail!("slots is {n}: 1 to {} are possible", SlotCount::MAX)
+            };
             config.slot_count = count;
         }
         set(&mut config.workers, self.workers);

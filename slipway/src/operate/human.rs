@@ -48,7 +48,8 @@ pub(crate) fn seconds(number: u64) -> String {
 
 /// `50M` → 52428800.
 pub(crate) fn parse_bytes(text: &str) -> Result<u64, String> {
-    let wrong = || format!("\"{text}\" is no number of bytes: write for example 50M, 800K, 1G, or 0");
+    let wrong =
+        || format!("\"{text}\" is no number of bytes: write for example 50M, 800K, 1G, or 0");
     let (digits, factor) = match text.trim_end_matches(['B', 'b']).chars().last() {
         Some('K' | 'k') => (1, 1 << 10),
         Some('M' | 'm') => (1, 1 << 20),
@@ -66,16 +67,27 @@ mod tests {
 
     #[test]
     fn numbers_are_easy_to_read() {
-        assert_eq!((count(7), count(1000), count(1_234_567)), ("7".into(), "1,000".into(), "1,234,567".into()));
-        assert_eq!((bytes(0), bytes(1536), bytes(1 << 30)), ("0 B".into(), "1.5 KiB".into(), "1.0 GiB".into()));
+        assert_eq!(
+            (count(7), count(1000), count(1_234_567)),
+            ("7".into(), "1,000".into(), "1,234,567".into())
+        );
+        assert_eq!(
+            (bytes(0), bytes(1536), bytes(1 << 30)),
+            ("0 B".into(), "1.5 KiB".into(), "1.0 GiB".into())
+        );
         assert_eq!((bytes((1 << 20) - 1), micros(999)), ("1.0 MiB".into(), "999 µs".into()));
         assert_eq!((micros(1500), micros(2_500_000)), ("1.5 ms".into(), "2.50 s".into()));
-        assert_eq!((seconds(59), seconds(75), seconds(7320)), ("59 s".into(), "1 min 15 s".into(), "2 h 2 min".into()));
+        assert_eq!(
+            (seconds(59), seconds(75), seconds(7320)),
+            ("59 s".into(), "1 min 15 s".into(), "2 h 2 min".into())
+        );
     }
 
     #[test]
     fn sizes_are_easy_to_write() {
-        for (text, bytes) in [("0", 0), ("1000", 1000), ("50M", 50 << 20), ("8kb", 8 << 10), ("1G", 1 << 30)] {
+        for (text, bytes) in
+            [("0", 0), ("1000", 1000), ("50M", 50 << 20), ("8kb", 8 << 10), ("1G", 1 << 30)]
+        {
             assert_eq!(parse_bytes(text), Ok(bytes), "{text}");
         }
         for text in ["", "fast", "-1", "1T", "99999999999G", "M"] {

@@ -55,7 +55,11 @@ pub(super) async fn run(client: &Client, args: &MigrateArgs) -> Result<ExitCode,
         } else {
             explain(&planned, args.dry_run);
             if args.detach {
-                say::result(format_args!("plan {} goes on by itself\n{}", name(&planned), commands(client)));
+                say::result(format_args!(
+                    "plan {} goes on by itself\n{}",
+                    name(&planned),
+                    commands(client)
+                ));
             }
         }
         return Ok(ExitCode::SUCCESS);
@@ -76,7 +80,11 @@ pub(super) async fn run(client: &Client, args: &MigrateArgs) -> Result<ExitCode,
 }
 
 /// Watches until the plan has ended; nothing if the controller stays away.
-async fn watch(client: &Client, plan: PlanId, quiet: bool) -> Result<Option<PlanView>, ClientError> {
+async fn watch(
+    client: &Client,
+    plan: PlanId,
+    quiet: bool,
+) -> Result<Option<PlanView>, ClientError> {
     let mut progress = Progress::new(quiet);
     let mut answered = Instant::now();
     loop {
@@ -94,8 +102,13 @@ async fn watch(client: &Client, plan: PlanId, quiet: bool) -> Result<Option<Plan
             Err(error @ (ClientError::Unreachable(_) | ClientError::Unable(_))) => {
                 if answered.elapsed() > AWAY_MAX {
                     progress.close();
-                    say::error(format_args!("{error}; given up after {AWAY_MAX:?}, running handoffs go on without it"));
-                    say::note(format_args!("plan {plan} goes on when the controller is back\n{}", commands(client)));
+                    say::error(format_args!(
+                        "{error}; given up after {AWAY_MAX:?}, running handoffs go on without it"
+                    ));
+                    say::note(format_args!(
+                        "plan {plan} goes on when the controller is back\n{}",
+                        commands(client)
+                    ));
                     return Ok(None);
                 }
                 progress.away(&error);
@@ -126,7 +139,11 @@ fn explain(planned: &MovePlanned, dry_run: bool) {
 /// The commands for a plan that goes on by itself.
 fn commands(client: &Client) -> String {
     let admin = client.address();
-    let other = if admin == crate::cli::DEFAULT_ADMIN { String::new() } else { format!(" --admin {admin}") };
+    let other = if admin == crate::cli::DEFAULT_ADMIN {
+        String::new()
+    } else {
+        format!(" --admin {admin}")
+    };
     format!(
         "  watch it    slipway status{other}\n  pause it    slipway pause{other}\n  abort it    slipway abort{other}"
     )
@@ -156,7 +173,9 @@ fn finish(view: &PlanView, as_json: bool) -> ExitCode {
     } else {
         say::result(summary(view));
         if !view.failed.is_empty() {
-            say::note("  → the slots are whole where they were; `slipway resume` tries again, `slipway abort` forgets the wish");
+            say::note(
+                "  → the slots are whole where they were; `slipway resume` tries again, `slipway abort` forgets the wish",
+            );
         }
     }
     if ok { ExitCode::SUCCESS } else { ExitCode::from(FAILED) }
@@ -175,8 +194,12 @@ fn summary(view: &PlanView) -> String {
     )];
     for (what, spread) in [("writes", view.stall_write_us), ("reads", view.stall_read_us)] {
         if spread.count > 0 {
-            let (p50, p99, max) = (human::micros(spread.p50), human::micros(spread.p99), human::micros(spread.max));
-            lines.push(format!("handoff stall of {what}: p50 {p50}, p99 {p99}, max {max}, over {} slots", spread.count));
+            let (p50, p99, max) =
+                (human::micros(spread.p50), human::micros(spread.p99), human::micros(spread.max));
+            lines.push(format!(
+                "handoff stall of {what}: p50 {p50}, p99 {p99}, max {max}, over {} slots",
+                spread.count
+            ));
         }
     }
     if view.aborted > 0 {
@@ -212,7 +235,12 @@ mod tests {
             notes: Vec::new(),
         };
         let text = summary(&view);
-        for part in ["1,023 of 1,024 slots arrived in group 2 in 2.5 s", "12,345 keys, 3.0 MiB", "p99 4.0 ms, max 8.1 ms", "slots 7: no room"] {
+        for part in [
+            "1,023 of 1,024 slots arrived in group 2 in 2.5 s",
+            "12,345 keys, 3.0 MiB",
+            "p99 4.0 ms, max 8.1 ms",
+            "slots 7: no room",
+        ] {
             assert!(text.contains(part), "{part} in {text}");
         }
         assert!(!text.contains("reads"));

@@ -52,7 +52,12 @@ impl Progress {
     pub(super) fn show(&mut self, view: &PlanView) {
         let now = Instant::now();
         self.away = false;
-        self.samples.push_back(Sample { at: now, keys: view.keys, bytes: view.bytes, permille: view.done_permille });
+        self.samples.push_back(Sample {
+            at: now,
+            keys: view.keys,
+            bytes: view.bytes,
+            permille: view.done_permille,
+        });
         while self.samples.front().is_some_and(|s| now - s.at > RATE_TIME) {
             self.samples.pop_front();
         }
@@ -103,7 +108,8 @@ impl Progress {
         parts.extend(self.eta(view).map(|eta| format!("{} left", human::seconds(eta))));
         let stall = view.stall_write_us;
         if stall.count > 0 {
-            let (p50, p99, max) = (human::micros(stall.p50), human::micros(stall.p99), human::micros(stall.max));
+            let (p50, p99, max) =
+                (human::micros(stall.p50), human::micros(stall.p99), human::micros(stall.max));
             parts.push(format!("stall p50 {p50} p99 {p99} max {max}"));
         }
         parts.extend(view.notes.first().cloned());
@@ -112,7 +118,9 @@ impl Progress {
 
     /// Keys and bytes a second.
     fn rates(&self) -> (u64, u64) {
-        let (Some(first), Some(last)) = (self.samples.front(), self.samples.back()) else { return (0, 0) };
+        let (Some(first), Some(last)) = (self.samples.front(), self.samples.back()) else {
+            return (0, 0);
+        };
         let seconds = (last.at - first.at).as_secs_f64();
         if seconds < 0.1 {
             return (0, 0);

@@ -13,15 +13,25 @@ pub(super) fn status(status: &Status, as_json: bool) -> ExitCode {
     } else {
         say::result(verdict(status));
         say::result("");
-        table(&["group", "node", "state", "slots", "in", "out"], status.groups.iter().map(|g| {
-            let state = match g.state {
-                NodeState::Up => "up",
-                NodeState::Greeting => "starting",
-                NodeState::Away => "away",
-                NodeState::Unwanted => "refused",
-            };
-            [g.id.to_string(), g.addr.clone(), state.into(), g.slots.to_string(), g.arriving.to_string(), g.leaving.to_string()]
-        }));
+        table(
+            &["group", "node", "state", "slots", "in", "out"],
+            status.groups.iter().map(|g| {
+                let state = match g.state {
+                    NodeState::Up => "up",
+                    NodeState::Greeting => "starting",
+                    NodeState::Away => "away",
+                    NodeState::Unwanted => "refused",
+                };
+                [
+                    g.id.to_string(),
+                    g.addr.clone(),
+                    state.into(),
+                    g.slots.to_string(),
+                    g.arriving.to_string(),
+                    g.leaving.to_string(),
+                ]
+            }),
+        );
         for trouble in &status.troubles {
             say::result(format_args!("! {trouble}"));
         }
@@ -56,11 +66,21 @@ pub(super) fn slots(runs: &[SlotRun], as_json: bool) {
     if as_json {
         return json(&runs);
     }
-    table(&["slots", "group", "epoch", "state", "to", ""], runs.iter().map(|run| {
-        let to = run.to.map(|g| g.to_string()).unwrap_or_default();
-        let error = run.error.clone().unwrap_or_default();
-        [run.slots.clone(), run.group.to_string(), run.epoch.to_string(), stage(run.stage).into(), to, error]
-    }));
+    table(
+        &["slots", "group", "epoch", "state", "to", ""],
+        runs.iter().map(|run| {
+            let to = run.to.map(|g| g.to_string()).unwrap_or_default();
+            let error = run.error.clone().unwrap_or_default();
+            [
+                run.slots.clone(),
+                run.group.to_string(),
+                run.epoch.to_string(),
+                stage(run.stage).into(),
+                to,
+                error,
+            ]
+        }),
+    );
 }
 
 fn stage(stage: Stage) -> &'static str {
@@ -100,7 +120,9 @@ pub(super) fn pace(pace: Pace, as_json: bool) {
     match (as_json, pace.bytes) {
         (true, _) => json(&pace),
         (false, 0) => say::result("nodes copy slots as fast as they can"),
-        (false, bytes) => say::result(format_args!("nodes copy slots at most at {}/s each", human::bytes(bytes))),
+        (false, bytes) => {
+            say::result(format_args!("nodes copy slots at most at {}/s each", human::bytes(bytes)))
+        }
     }
 }
 
@@ -108,12 +130,24 @@ pub(super) fn history(lines: &[HistoryLine], as_json: bool) {
     if as_json {
         return json(&lines);
     }
-    table(&["time (UTC)", "what", "slots", "from", "to", ""], lines.iter().map(|line| {
-        let kind = serde_json::to_value(line.kind).ok().and_then(|v| v.as_str().map(|s| s.replace('_', " ")));
-        let group = |g: Option<cluster::GroupId>| g.map(|g| g.to_string()).unwrap_or_default();
-        let detail = line.detail.clone();
-        [clock(line.at_ms), kind.unwrap_or_default(), line.slots.clone(), group(line.from), group(line.to), detail]
-    }));
+    table(
+        &["time (UTC)", "what", "slots", "from", "to", ""],
+        lines.iter().map(|line| {
+            let kind = serde_json::to_value(line.kind)
+                .ok()
+                .and_then(|v| v.as_str().map(|s| s.replace('_', " ")));
+            let group = |g: Option<cluster::GroupId>| g.map(|g| g.to_string()).unwrap_or_default();
+            let detail = line.detail.clone();
+            [
+                clock(line.at_ms),
+                kind.unwrap_or_default(),
+                line.slots.clone(),
+                group(line.from),
+                group(line.to),
+                detail,
+            ]
+        }),
+    );
 }
 
 /// Milliseconds since 1970 as `2026-11-22 15:31:07.250` (the civil calendar of Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms").
@@ -121,7 +155,8 @@ fn clock(ms: u64) -> String {
     let (days, rest) = ((ms / 86_400_000) as i64, ms % 86_400_000);
     let shifted = days + 719_468;
     let (era, day_of_era) = (shifted / 146_097, shifted % 146_097);
-    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let year_of_era =
+        (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let shifted_month = (5 * day_of_year + 2) / 153;
     let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
@@ -134,7 +169,9 @@ fn clock(ms: u64) -> String {
 /// Columns as wide as their widest cell.
 fn table<const N: usize>(header: &[&str; N], rows: impl Iterator<Item = [String; N]>) {
     let rows: Vec<[String; N]> = rows.collect();
-    let width = |i: usize| rows.iter().map(|r| r[i].chars().count()).chain([header[i].len()]).max().unwrap_or(0);
+    let width = |i: usize| {
+        rows.iter().map(|r| r[i].chars().count()).chain([header[i].len()]).max().unwrap_or(0)
+    };
     let widths: [usize; N] = std::array::from_fn(width);
     let line = |cells: &[&str]| {
         let cells = cells.iter().zip(widths).map(|(cell, width)| format!("{cell:<width$}"));

@@ -91,7 +91,9 @@ impl File {
     pub(super) fn check(self) -> Result<Settings> {
         let mut config = Config::default();
         if let Some(n) = self.slots {
-            let Some(count) = SlotCount::new(n) else { bail!("slots is {n}: 1 to {} are possible", SlotCount::MAX) };
+            let Some(count) = SlotCount::new(n) else {
+                bail!("slots is {n}: 1 to {} are possible", SlotCount::MAX)
+            };
             config.slot_count = count;
         }
         set(&mut config.name, self.name);
@@ -189,7 +191,8 @@ mod tests {
 
     #[test]
     fn what_cannot_be_is_refused_by_name() {
-        let base = "listen = \"127.0.0.1:1\"\nadmin = \"127.0.0.1:2\"\ncontroller = \"127.0.0.1:3\"\n";
+        let base =
+            "listen = \"127.0.0.1:1\"\nadmin = \"127.0.0.1:2\"\ncontroller = \"127.0.0.1:3\"\n";
         let refused = |text: String| match toml::from_str::<File>(&text) {
             Err(error) => error.to_string(),
             Ok(file) => file.check().map(|_| ()).unwrap_err().to_string(),
@@ -203,8 +206,10 @@ mod tests {
 
     #[test]
     fn a_negative_threshold_switches_the_slow_log_off() {
-        let base = "listen = \"127.0.0.1:1\"\nadmin = \"127.0.0.1:2\"\ncontroller = \"127.0.0.1:3\"\n";
-        let file: File = toml::from_str(&format!("{base}[slow_log]\nslower_than_us = -1\n")).unwrap();
+        let base =
+            "listen = \"127.0.0.1:1\"\nadmin = \"127.0.0.1:2\"\ncontroller = \"127.0.0.1:3\"\n";
+        let file: File =
+            toml::from_str(&format!("{base}[slow_log]\nslower_than_us = -1\n")).unwrap();
         assert!(file.check().unwrap().config.slow_log.slower_than.is_none());
     }
 }

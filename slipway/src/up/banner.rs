@@ -20,9 +20,14 @@ fn program() -> String {
 fn text(args: &UpArgs, status: &Status, program: &str) -> String {
     let UpArgs { listen, admin, data, .. } = args;
     let (host, port) = listen.rsplit_once(':').unwrap_or(("127.0.0.1", listen));
-    let host = if matches!(host, "127.0.0.1" | "localhost" | "0.0.0.0" | "[::]") { String::new() } else { format!("-h {host} ") };
+    let host = if matches!(host, "127.0.0.1" | "localhost" | "0.0.0.0" | "[::]") {
+        String::new()
+    } else {
+        format!("-h {host} ")
+    };
     let other = if admin == DEFAULT_ADMIN { String::new() } else { format!(" --admin {admin}") };
-    let load = if listen == "127.0.0.1:19000" { String::new() } else { format!(" --addr {listen}") };
+    let load =
+        if listen == "127.0.0.1:19000" { String::new() } else { format!(" --addr {listen}") };
     let groups = status.groups.len();
     let plural = if groups == 1 { "" } else { "s" };
     let (slots, to) = example(status);
@@ -47,10 +52,16 @@ Ctrl-C stops it. The next start goes on where it was.
 /// A move that moves something: the slots of the group that has most, to the one that has fewest.
 fn example(status: &Status) -> (String, u32) {
     let most = status.groups.iter().max_by_key(|g| (g.slots, std::cmp::Reverse(g.id)));
-    let fewest = status.groups.iter().filter(|g| Some(g.id) != most.map(|m| m.id)).min_by_key(|g| (g.slots, g.id));
+    let fewest = status
+        .groups
+        .iter()
+        .filter(|g| Some(g.id) != most.map(|m| m.id))
+        .min_by_key(|g| (g.slots, g.id));
     let count = status.slot_count;
     match (most, fewest) {
-        (Some(most), Some(fewest)) if most.slots == count as usize => (format!("0-{}", count - 1), fewest.id.0),
+        (Some(most), Some(fewest)) if most.slots == count as usize => {
+            (format!("0-{}", count - 1), fewest.id.0)
+        }
         (Some(_), Some(_)) => (format!("0-{}", (count / 2).max(1) - 1), 2),
         _ => ("0".to_owned(), 1),
     }
@@ -93,8 +104,16 @@ mod tests {
 
     #[test]
     fn the_commands_can_be_copied() {
-        let text = text(&args("127.0.0.1:19000", DEFAULT_ADMIN), &status(&[512, 512]), "target/release/slipway");
-        for line in ["redis-cli -p 19000", "target/release/slipway migrate --slots 0-511 --to 2\n", "data in ./d"] {
+        let text = text(
+            &args("127.0.0.1:19000", DEFAULT_ADMIN),
+            &status(&[512, 512]),
+            "target/release/slipway",
+        );
+        for line in [
+            "redis-cli -p 19000",
+            "target/release/slipway migrate --slots 0-511 --to 2\n",
+            "data in ./d",
+        ] {
             assert!(text.contains(line), "{line} in\n{text}");
         }
     }
@@ -102,7 +121,11 @@ mod tests {
     #[test]
     fn other_ports_and_other_owners_are_in_the_commands() {
         let text = text(&args("10.0.0.1:7", "127.0.0.1:8"), &status(&[0, 1024]), "slipway");
-        for line in ["redis-cli -h 10.0.0.1 -p 7", "migrate --slots 0-1023 --to 1 --admin 127.0.0.1:8", "load --addr 10.0.0.1:7"] {
+        for line in [
+            "redis-cli -h 10.0.0.1 -p 7",
+            "migrate --slots 0-1023 --to 1 --admin 127.0.0.1:8",
+            "load --addr 10.0.0.1:7",
+        ] {
             assert!(text.contains(line), "{line} in\n{text}");
         }
     }

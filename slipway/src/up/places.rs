@@ -46,8 +46,12 @@ impl Places {
         let path = dir.join(FILE);
         let kept = match fs::read(&path) {
             Ok(bytes) => understand(&bytes, &path)?,
-            Err(error) if error.kind() == ErrorKind::NotFound => Kept { format: FORMAT, groups: Vec::new() },
-            Err(error) => return Err(error).with_context(|| format!("cannot read {}", path.display())),
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                Kept { format: FORMAT, groups: Vec::new() }
+            }
+            Err(error) => {
+                return Err(error).with_context(|| format!("cannot read {}", path.display()));
+            }
         };
         Ok(Self { path, kept })
     }
@@ -106,7 +110,10 @@ fn understand(bytes: &[u8], path: &Path) -> Result<Kept> {
         format!("{name} is damaged: put back a copy, or write the groups and the addresses that control/cluster.json has")
     })?;
     if kept.format != FORMAT {
-        bail!("{name} has format {}, and this version of slipway knows format {FORMAT}", kept.format);
+        bail!(
+            "{name} has format {}, and this version of slipway knows format {FORMAT}",
+            kept.format
+        );
     }
     Ok(kept)
 }
@@ -121,7 +128,11 @@ fn free(workers: usize) -> Result<(SocketAddr, Vec<TcpListener>)> {
             Err(error) => return Err(error.into()),
         }
     }
-    bail!("no free port for a node: {TRIES} of {} to {} were tried, all in use", PORTS.start, PORTS.end - 1)
+    bail!(
+        "no free port for a node: {TRIES} of {} to {} were tried, all in use",
+        PORTS.start,
+        PORTS.end - 1
+    )
 }
 
 #[cfg(test)]
@@ -148,7 +159,10 @@ mod tests {
         let addr = Places::open(dir.path()).unwrap().bind(1, 1).unwrap().remove(0).addr;
         let _thief = TcpListener::bind(&addr).unwrap();
         let error = Places::open(dir.path()).unwrap().bind(1, 1).err().unwrap().to_string();
-        assert!(error.contains(&addr) && error.contains("group 1") && error.contains("up.json"), "{error}");
+        assert!(
+            error.contains(&addr) && error.contains("group 1") && error.contains("up.json"),
+            "{error}"
+        );
     }
 
     #[test]

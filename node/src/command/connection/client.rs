@@ -39,7 +39,11 @@ pub(super) fn client(session: &mut Session, request: Request<'_>) -> Outcome {
         }
         "getredir" => session.reply().int(-1),
         "unpause" => session.reply().ok(),
-        _ => return Err(errors::refused(&format!("client|{sub}"), "this node does not know it").into()),
+        _ => {
+            return Err(
+                errors::refused(&format!("client|{sub}"), "this node does not know it").into()
+            );
+        }
     }
     Ok(())
 }
@@ -60,7 +64,11 @@ fn list(session: &mut Session, request: Request<'_>) -> Outcome {
         4 if request.is(2, "type") => match request.get(3).to_ascii_lowercase().as_slice() {
             b"normal" => all,
             b"master" | b"replica" | b"slave" | b"pubsub" => Vec::new(),
-            other => return Err(format!("ERR Unknown client type '{}'", String::from_utf8_lossy(other)).into()),
+            other => {
+                return Err(
+                    format!("ERR Unknown client type '{}'", String::from_utf8_lossy(other)).into()
+                );
+            }
         },
         4.. if request.is(2, "id") => {
             let ids = request.from(3).map(|id| parse_int(id).ok_or("ERR Invalid client ID"));
@@ -107,7 +115,9 @@ impl Victims {
                     _ => return Err(format!("ERR Unknown client type '{value}'").into()),
                 },
                 () if request.is(at, "user") && value == "default" => {}
-                () if request.is(at, "user") => return Err(format!("ERR No such user '{value}'").into()),
+                () if request.is(at, "user") => {
+                    return Err(format!("ERR No such user '{value}'").into());
+                }
                 () if request.is(at, "skipme") => match value.to_ascii_lowercase().as_str() {
                     "yes" => victims.myself = false,
                     "no" => victims.myself = true,

@@ -26,14 +26,21 @@ pub(super) fn hincrbyfloat(ctx: &mut Ctx<'_, '_>) -> Outcome {
     let mut hash = ctx.txn.open_or_new(ctx.args.get(1), Kind::Hash)?;
     let old = ctx.txn.element(&hash, ctx.args.get(2))?;
     let is_new = old.is_none();
-    let number = old.map_or_else(|| Some(LongDouble::from(0.0)), LongDouble::parse).ok_or("ERR hash value is not a float")?;
+    let number = old
+        .map_or_else(|| Some(LongDouble::from(0.0)), LongDouble::parse)
+        .ok_or("ERR hash value is not a float")?;
     let text = number.plus(by).ok_or(line::NAN_OR_INFINITY)?.to_string();
     put(ctx, &mut hash, text.as_bytes(), is_new)?;
     ctx.reply.bulk(text.as_bytes());
     Ok(())
 }
 
-fn put(ctx: &mut Ctx<'_, '_>, hash: &mut Collection<'_>, value: &[u8], is_new: bool) -> Result<(), CommandError> {
+fn put(
+    ctx: &mut Ctx<'_, '_>,
+    hash: &mut Collection<'_>,
+    value: &[u8],
+    is_new: bool,
+) -> Result<(), CommandError> {
     ctx.txn.put_element(hash, ctx.args.get(2), value)?;
     hash.meta.count += u64::from(is_new);
     ctx.txn.save(hash)

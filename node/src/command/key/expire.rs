@@ -38,11 +38,18 @@ impl Conditions {
                 () if is("xx") => conditions.if_any = true,
                 () if is("gt") => conditions.if_later = true,
                 () if is("lt") => conditions.if_earlier = true,
-                () => return Err(format!("ERR Unsupported option {}", String::from_utf8_lossy(word)).into()),
+                () => {
+                    return Err(
+                        format!("ERR Unsupported option {}", String::from_utf8_lossy(word)).into()
+                    );
+                }
             }
         }
-        if conditions.if_none && (conditions.if_any || conditions.if_later || conditions.if_earlier) {
-            return Err("ERR NX and XX, GT or LT options at the same time are not compatible".into());
+        if conditions.if_none && (conditions.if_any || conditions.if_later || conditions.if_earlier)
+        {
+            return Err(
+                "ERR NX and XX, GT or LT options at the same time are not compatible".into()
+            );
         }
         if conditions.if_later && conditions.if_earlier {
             return Err("ERR GT and LT options at the same time are not compatible".into());
@@ -66,9 +73,9 @@ fn set(ctx: &mut Ctx<'_, '_>, unit: Expiry) -> Outcome {
     let conditions = Conditions::read(ctx)?;
     let number = parse::int(ctx.args.get(2))?;
     let now_ms = ctx.txn.now_ms(key)?;
-    let moment = unit
-        .moment(number, now_ms)
-        .ok_or_else(|| CommandError::from(format!("ERR invalid expire time in '{}' command", ctx.command.name)))?;
+    let moment = unit.moment(number, now_ms).ok_or_else(|| {
+        CommandError::from(format!("ERR invalid expire time in '{}' command", ctx.command.name))
+    })?;
     let meta = ctx.txn.meta(key)?.filter(|meta| conditions.hold(meta.expire_ms, moment));
     let Some(meta) = meta else {
         ctx.reply.int(0);

@@ -73,9 +73,18 @@ fn encoding(ctx: &mut Ctx<'_, '_>, key: &[u8], meta: &Meta) -> Result<&'static s
             }
         }
         Kind::List => "quicklist",
-        Kind::Hash if packed && all(ctx, key, meta, |field, value| small(field) && small(value))? => "listpack",
+        Kind::Hash
+            if packed && all(ctx, key, meta, |field, value| small(field) && small(value))? =>
+        {
+            "listpack"
+        }
         Kind::Hash => "hashtable",
-        Kind::Set if meta.count <= INTSET_ENTRIES && all(ctx, key, meta, |member, _| parse_int(member).is_some())? => "intset",
+        Kind::Set
+            if meta.count <= INTSET_ENTRIES
+                && all(ctx, key, meta, |member, _| parse_int(member).is_some())? =>
+        {
+            "intset"
+        }
         Kind::Set => "hashtable",
         Kind::SortedSet if packed && all(ctx, key, meta, |member, _| small(member))? => "listpack",
         Kind::SortedSet => "skiplist",

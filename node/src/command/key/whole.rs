@@ -32,7 +32,11 @@ pub(super) fn dbsize(ctx: &mut Ctx<'_, '_>) -> Outcome {
 pub(crate) fn count_keys(shared: &Shared, db: u8, wanted: impl Fn(Slot) -> bool) -> u64 {
     let served = shared.slots.iter().filter(|(slot, _)| wanted(*slot)).map(|(_, cell)| {
         let inner = cell.read();
-        if is_served(&inner) { inner.counts.get(usize::from(db)).map_or(0, |counts| counts.keys) } else { 0 }
+        if is_served(&inner) {
+            inner.counts.get(usize::from(db)).map_or(0, |counts| counts.keys)
+        } else {
+            0
+        }
     });
     served.sum()
 }
@@ -69,13 +73,19 @@ pub(super) fn flushdb(ctx: &mut Ctx<'_, '_>) -> Outcome {
 pub(super) fn flushall(ctx: &mut Ctx<'_, '_>) -> Outcome {
     check_flush(ctx)?;
     let databases = ctx.shared.config.databases;
-    ctx.each_slot(Access::Write, |txn, slot| flush_all_databases(txn, slot, databases).map(|()| Flow::Continue))?;
+    ctx.each_slot(Access::Write, |txn, slot| {
+        flush_all_databases(txn, slot, databases).map(|()| Flow::Continue)
+    })?;
     ctx.reply.ok();
     Ok(())
 }
 
 /// Deletes all keys of a slot.
-pub(crate) fn flush_all_databases(txn: &mut Txn<'_>, slot: Slot, databases: u8) -> Result<(), CommandError> {
+pub(crate) fn flush_all_databases(
+    txn: &mut Txn<'_>,
+    slot: Slot,
+    databases: u8,
+) -> Result<(), CommandError> {
     let selected = txn.db;
     let flushed = (0..databases).try_for_each(|db| {
         txn.db = db;
@@ -87,12 +97,16 @@ pub(crate) fn flush_all_databases(txn: &mut Txn<'_>, slot: Slot, databases: u8) 
 
 /// SYNC and ASYNC are the same here. A slot that is about to move takes no writes for a moment: then nothing is flushed at all.
 fn check_flush(ctx: &Ctx<'_, '_>) -> Outcome {
-    if ctx.args.len() > 2 || ctx.args.len() == 2 && !ctx.args.is(1, "sync") && !ctx.args.is(1, "async") {
+    if ctx.args.len() > 2
+        || ctx.args.len() == 2 && !ctx.args.is(1, "sync") && !ctx.args.is(1, "async")
+    {
         return Err(line::SYNTAX.into());
     }
     for (slot, cell) in ctx.shared.slots.iter() {
         // Within MULTI all slots are entered already, and asking again would wait for ourselves.
-        if ctx.txn.slots().next().is_none() && cell.read().state.admit(Access::Write) == Admission::Hold {
+        if ctx.txn.slots().next().is_none()
+            && cell.read().state.admit(Access::Write) == Admission::Hold
+        {
             return Err(format!("TRYAGAIN slot {slot} is moving, try again in a moment").into());
         }
     }
@@ -127,7 +141,11 @@ pub(super) fn randomkey(ctx: &mut Ctx<'_, '_>) -> Outcome {
     Ok(())
 }
 
-fn random_key_of(ctx: &mut Ctx<'_, '_>, wanted: Slot, keys: u64) -> Result<Option<Vec<u8>>, CommandError> {
+fn random_key_of(
+    ctx: &mut Ctx<'_, '_>,
+    wanted: Slot,
+    keys: u64,
+) -> Result<Option<Vec<u8>>, CommandError> {
     let mut steps = rand::random_range(0..keys.min(RANDOM_STEPS_MAX));
     let mut found = None;
     ctx.each_slot(Access::Read, |txn, slot| {
@@ -152,8 +170,13 @@ pub(super) fn scan(ctx: &mut Ctx<'_, '_>) -> Outcome {
     let options = scan::options(ctx.args, 2, scan::Kinds::Filtered)?;
     let count = u64::from(ctx.shared.slot_count().get());
     // The slot, counted from 1, and the number of the position in it. A slot that does not exist ends the scan.
-    let (first, number) = ((cursor >> POSITION_BITS).saturating_sub(1), cursor & ((1 << POSITION_BITS) - 1));
-    let mut page = Page::after(if number == 0 { None } else { ctx.shared.cursors.find(number).map(Vec::from) });
+    let (first, number) =
+        ((cursor >> POSITION_BITS).saturating_sub(1), cursor & ((1 << POSITION_BITS) - 1));
+    let mut page = Page::after(if number == 0 {
+        None
+    } else {
+        ctx.shared.cursors.find(number).map(Vec::from)
+    });
     let db = ctx.txn.db;
     let mut next = 0;
     if first < count {
@@ -165,7 +188,8 @@ pub(super) fn scan(ctx: &mut Ctx<'_, '_>) -> Outcome {
             if flow == Flow::Stop {
                 let after = page.after.as_deref().unwrap_or_default();
                 let owner = [&slot.0.to_be_bytes()[..], &[db]].concat();
-                next = (u64::from(slot.0) + 1) << POSITION_BITS | txn.shared().cursors.keep(&owner, after);
+                next = (u64::from(slot.0) + 1) << POSITION_BITS
+                    | txn.shared().cursors.keep(&owner, after);
             }
             Ok(flow)
         })?;
@@ -207,7 +231,8 @@ pub(crate) fn scan_page(
     let mut flow = Flow::Continue;
     txn.scan_keys(slot, after.as_deref(), |key, meta| {
         page.seen += 1;
-        let kind_fits = options.kind.is_none_or(|kind| kind.eq_ignore_ascii_case(meta.kind.name().as_bytes()));
+        let kind_fits =
+            options.kind.is_none_or(|kind| kind.eq_ignore_ascii_case(meta.kind.name().as_bytes()));
         if kind_fits && options.fits(key) {
             page.keys.push((key.to_vec(), meta.kind));
         }

@@ -7,7 +7,11 @@ use crate::error::{CommandError, line};
 use crate::txn::{Collection, Direction, Flow, Txn};
 use protocol::number::parse_int;
 
-fn elements(txn: &mut Txn<'_>, list: &Collection<'_>, range: (u64, u64)) -> Result<Vec<Vec<u8>>, CommandError> {
+fn elements(
+    txn: &mut Txn<'_>,
+    list: &Collection<'_>,
+    range: (u64, u64),
+) -> Result<Vec<Vec<u8>>, CommandError> {
     let mut found = Vec::with_capacity((range.1 - range.0) as usize);
     scan(txn, list, range, Direction::Forward, |_, value| {
         found.push(value.to_vec());
@@ -16,7 +20,12 @@ fn elements(txn: &mut Txn<'_>, list: &Collection<'_>, range: (u64, u64)) -> Resu
     Ok(found)
 }
 
-fn put_from(txn: &mut Txn<'_>, list: &Collection<'_>, first: u64, values: &[Vec<u8>]) -> Result<(), CommandError> {
+fn put_from(
+    txn: &mut Txn<'_>,
+    list: &Collection<'_>,
+    first: u64,
+    values: &[Vec<u8>],
+) -> Result<(), CommandError> {
     for (index, value) in (first..).zip(values) {
         txn.put_element(list, &index.to_be_bytes(), value)?;
     }
@@ -75,7 +84,11 @@ pub(super) fn lrem(ctx: &mut Ctx<'_, '_>) -> Outcome {
     };
     let (head, tail) = (list.meta.head, list.meta.tail);
     let direction = if count < 0 { Direction::Backward } else { Direction::Forward };
-    let wanted = if count == 0 { usize::MAX } else { usize::try_from(count.unsigned_abs()).unwrap_or(usize::MAX) };
+    let wanted = if count == 0 {
+        usize::MAX
+    } else {
+        usize::try_from(count.unsigned_abs()).unwrap_or(usize::MAX)
+    };
     let mut gone = Vec::new();
     scan(ctx.txn, &list, (head, tail), direction, |index, element| {
         if element == value {
@@ -127,8 +140,18 @@ pub(super) fn ltrim(ctx: &mut Ctx<'_, '_>) -> Outcome {
             Some((start, stop)) => {
                 let (head, tail) = (list.meta.head, list.meta.tail);
                 let (first, end) = (head + start, head + stop + 1);
-                ctx.txn.delete_elements(&list, &head.to_be_bytes(), &first.to_be_bytes(), first - head)?;
-                ctx.txn.delete_elements(&list, &end.to_be_bytes(), &tail.to_be_bytes(), tail - end)?;
+                ctx.txn.delete_elements(
+                    &list,
+                    &head.to_be_bytes(),
+                    &first.to_be_bytes(),
+                    first - head,
+                )?;
+                ctx.txn.delete_elements(
+                    &list,
+                    &end.to_be_bytes(),
+                    &tail.to_be_bytes(),
+                    tail - end,
+                )?;
                 (list.meta.head, list.meta.tail, list.meta.count) = (first, end, end - first);
             }
         }
@@ -154,8 +177,11 @@ impl Search {
         let mut search = Self { rank: 1, count: None, compared_max: 0 };
         let mut at = 3;
         while at < ctx.args.len() {
-            let value = (at + 1 < ctx.args.len()).then(|| ctx.args.get(at + 1)).ok_or(line::SYNTAX)?;
-            let natural = |text: &[u8], why: &'static str| parse_int(text).and_then(|n| u64::try_from(n).ok()).ok_or(why);
+            let value =
+                (at + 1 < ctx.args.len()).then(|| ctx.args.get(at + 1)).ok_or(line::SYNTAX)?;
+            let natural = |text: &[u8], why: &'static str| {
+                parse_int(text).and_then(|n| u64::try_from(n).ok()).ok_or(why)
+            };
             if ctx.args.is(at, "rank") {
                 search.rank = parse::int(value)?;
                 if search.rank == 0 {
@@ -194,7 +220,11 @@ pub(super) fn lpos(ctx: &mut Ctx<'_, '_>) -> Outcome {
                     to_skip -= 1;
                 }
             }
-            if found.len() as u64 >= wanted || compared == search.compared_max { Flow::Stop } else { Flow::Continue }
+            if found.len() as u64 >= wanted || compared == search.compared_max {
+                Flow::Stop
+            } else {
+                Flow::Continue
+            }
         })?;
     }
     match (search.count, found.first()) {

@@ -50,15 +50,22 @@ pub(super) struct Several {
 impl Several {
     pub(super) fn read(ctx: &Ctx<'_, '_>, at: usize) -> Result<Self, CommandError> {
         let positive = |text: &[u8], why: &'static str| {
-            let number = protocol::number::parse_int(text).and_then(|n| usize::try_from(n).ok()).filter(|&n| n > 0);
+            let number = protocol::number::parse_int(text)
+                .and_then(|n| usize::try_from(n).ok())
+                .filter(|&n| n > 0);
             number.ok_or_else(|| CommandError::from(why))
         };
         let keys = positive(ctx.args.get(at), "ERR numkeys should be greater than 0")?;
-        let behind = keys.checked_add(at + 1).filter(|&behind| behind < ctx.args.len()).ok_or(line::SYNTAX)?;
+        let behind = keys
+            .checked_add(at + 1)
+            .filter(|&behind| behind < ctx.args.len())
+            .ok_or(line::SYNTAX)?;
         let end = End::from_word(ctx.args.get(behind))?;
         let count = match ctx.args.len() - behind {
             1 => 1,
-            3 if ctx.args.is(behind + 1, "count") => positive(ctx.args.get(behind + 2), "ERR count should be greater than 0")?,
+            3 if ctx.args.is(behind + 1, "count") => {
+                positive(ctx.args.get(behind + 2), "ERR count should be greater than 0")?
+            }
             _ => return Err(line::SYNTAX.into()),
         };
         Ok(Self { first: at + 1, keys, end, count: count as u64 })

@@ -24,8 +24,11 @@ pub(super) fn command(session: &mut Session, request: Request<'_>) -> Outcome {
             }
         }
         "docs" => {
-            let wanted: Vec<&Command> =
-                if request.len() == 2 { served().collect() } else { request.from(2).filter_map(lookup).collect() };
+            let wanted: Vec<&Command> = if request.len() == 2 {
+                served().collect()
+            } else {
+                request.from(2).filter_map(lookup).collect()
+            };
             let mut reply = session.reply();
             reply.map(wanted.len());
             wanted.iter().for_each(|command| command_docs(command, &mut reply));
@@ -37,7 +40,11 @@ pub(super) fn command(session: &mut Session, request: Request<'_>) -> Outcome {
         }
         "getkeys" => getkeys(request.frame, request.args, &mut session.reply()),
         other => {
-            return Err(protocol::reply::errors::refused(&format!("command|{other}"), "this node does not know it").into());
+            return Err(protocol::reply::errors::refused(
+                &format!("command|{other}"),
+                "this node does not know it",
+            )
+            .into());
         }
     }
     Ok(())

@@ -34,8 +34,10 @@ pub(super) fn config(session: &mut Session, request: Request<'_>) -> Outcome {
             if !request.len().is_multiple_of(2) {
                 return Err(errors::arity("config|set").into());
             }
-            let pairs: Vec<(&[u8], &[u8])> =
-                (2..request.len()).step_by(2).map(|at| (request.get(at), request.get(at + 1))).collect();
+            let pairs: Vec<(&[u8], &[u8])> = (2..request.len())
+                .step_by(2)
+                .map(|at| (request.get(at), request.get(at + 1)))
+                .collect();
             session.shared.settings.set(&pairs)?;
             session.reply().ok();
         }

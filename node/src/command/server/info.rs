@@ -28,7 +28,8 @@ const SECTIONS: &[(&str, bool)] = &[
 pub(super) fn info(session: &mut Session, request: Request<'_>) -> Outcome {
     let wanted: Vec<Vec<u8>> = request.from(1).map(<[u8]>::to_ascii_lowercase).collect();
     let asks = |name: &str| wanted.iter().any(|word| word == name.as_bytes());
-    let (everything, default) = (asks("all") || asks("everything"), wanted.is_empty() || asks("default"));
+    let (everything, default) =
+        (asks("all") || asks("everything"), wanted.is_empty() || asks("default"));
     let mut text = String::new();
     for (name, shown) in SECTIONS {
         if everything || default && *shown || asks(name) {
@@ -71,7 +72,10 @@ fn section(shared: &Shared, name: &str, text: &mut String) {
         "commandstats" => command_stats(shared, &mut lines),
         "slots" => {
             lines.line("slot_count", shared.slot_count().get());
-            lines.line("slots_served", shared.slots.iter().filter(|(_, cell)| is_served(&cell.read())).count());
+            lines.line(
+                "slots_served",
+                shared.slots.iter().filter(|(_, cell)| is_served(&cell.read())).count(),
+            );
         }
         "cluster" => lines.line("cluster_enabled", 0),
         "keyspace" => keyspace(shared, &mut lines),
@@ -142,7 +146,8 @@ fn cpu(lines: &mut Lines<'_>) {
     // Fields 14 and 15 of proc(5)'s stat, counted behind the name in brackets; in ticks of 10 ms.
     let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
     let behind = stat.rsplit(')').next().unwrap_or_default();
-    let ticks: Vec<u64> = behind.split(' ').skip(12).take(2).filter_map(|n| n.parse().ok()).collect();
+    let ticks: Vec<u64> =
+        behind.split(' ').skip(12).take(2).filter_map(|n| n.parse().ok()).collect();
     let seconds = |at: usize| ticks.get(at).map_or(0.0, |&ticks| ticks as f64 / 100.0);
     lines.line("used_cpu_sys", format_args!("{:.6}", seconds(1)));
     lines.line("used_cpu_user", format_args!("{:.6}", seconds(0)));
@@ -152,7 +157,9 @@ fn command_stats(shared: &Shared, lines: &mut Lines<'_>) {
     for (command, [calls, nanos, rejected, failed]) in shared.stats.by_command() {
         let micros = nanos / 1000;
         let each = if calls == 0 { 0.0 } else { nanos as f64 / 1000.0 / calls as f64 };
-        let text = format!("calls={calls},usec={micros},usec_per_call={each:.2},rejected_calls={rejected},failed_calls={failed}");
+        let text = format!(
+            "calls={calls},usec={micros},usec_per_call={each:.2},rejected_calls={rejected},failed_calls={failed}"
+        );
         lines.line(&format!("cmdstat_{}", command.name), text);
     }
 }
@@ -169,6 +176,9 @@ fn keyspace(shared: &Shared, lines: &mut Lines<'_>) {
         }
     }
     for (db, sum) in sums.iter().enumerate().filter(|(_, sum)| sum.keys > 0) {
-        lines.line(&format!("db{db}"), format_args!("keys={},expires={},avg_ttl=0", sum.keys, sum.expires));
+        lines.line(
+            &format!("db{db}"),
+            format_args!("keys={},expires={},avg_ttl=0", sum.keys, sum.expires),
+        );
     }
 }

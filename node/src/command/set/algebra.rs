@@ -11,7 +11,11 @@ use std::collections::BTreeSet;
 type Sets<'k> = Vec<Option<Collection<'k>>>;
 
 /// The sets of the keys from `first` on. Every key is judged, also if another one is not there.
-fn open_all<'a>(ctx: &mut Ctx<'a, '_>, first: usize, count: usize) -> Result<Sets<'a>, CommandError> {
+fn open_all<'a>(
+    ctx: &mut Ctx<'a, '_>,
+    first: usize,
+    count: usize,
+) -> Result<Sets<'a>, CommandError> {
     let args = ctx.args;
     (first..first + count).map(|at| ctx.txn.open(args.get(at), Kind::Set)).collect()
 }
@@ -25,8 +29,14 @@ fn union(ctx: &mut Ctx<'_, '_>, sets: &Sets<'_>) -> Result<Vec<Vec<u8>>, Command
 }
 
 /// At most `limit` members that are in all sets.
-fn intersection(ctx: &mut Ctx<'_, '_>, sets: &Sets<'_>, limit: usize) -> Result<Vec<Vec<u8>>, CommandError> {
-    let Some(mut sets) = sets.iter().map(Option::as_ref).collect::<Option<Vec<_>>>() else { return Ok(Vec::new()) };
+fn intersection(
+    ctx: &mut Ctx<'_, '_>,
+    sets: &Sets<'_>,
+    limit: usize,
+) -> Result<Vec<Vec<u8>>, CommandError> {
+    let Some(mut sets) = sets.iter().map(Option::as_ref).collect::<Option<Vec<_>>>() else {
+        return Ok(Vec::new());
+    };
     // The members of the smallest are looked for in the others, the next smallest first.
     sets.sort_by_key(|set| set.meta.count);
     let Some((smallest, others)) = sets.split_first() else { return Ok(Vec::new()) };

@@ -16,8 +16,12 @@ pub(super) fn watch(session: &mut Session, request: Request<'_>) -> Outcome {
     if session.turn_away_readers(&slots) {
         return Ok(());
     }
-    let watches = request.from(2).zip(slots).map(|(key, slot)| watch_key(&session.shared, slot, session.db, key, Hold::Unheld));
-    let versions: Vec<String> = watches.map(|watch| version(&session.shared.boot_id, &watch)).collect();
+    let watches = request
+        .from(2)
+        .zip(slots)
+        .map(|(key, slot)| watch_key(&session.shared, slot, session.db, key, Hold::Unheld));
+    let versions: Vec<String> =
+        watches.map(|watch| version(&session.shared.boot_id, &watch)).collect();
     let mut reply = session.reply();
     reply.array(versions.len());
     versions.iter().for_each(|version| reply.bulk(version.as_bytes()));
@@ -43,11 +47,13 @@ pub(super) fn exec(session: &mut Session, request: Request<'_>) -> Outcome {
     let mut watches = Watches::new(session.shared.clone(), Hold::Unheld);
     for _ in 0..watched {
         let (key, text) = (words.next()?, words.next()?);
-        let (version, was_expired) = understood(&session.shared.boot_id, text).ok_or("ERR that is no version of a key")?;
+        let (version, was_expired) =
+            understood(&session.shared.boot_id, text).ok_or("ERR that is no version of a key")?;
         let slot = session.shared.slot_count().of(key);
         watches.list.push(Watch { slot, db: session.db, key: key.to_vec(), version, was_expired });
     }
-    let queued = (0..commands).map(|_| words.command()).collect::<Result<Vec<_>, CommandError>>()?;
+    let queued =
+        (0..commands).map(|_| words.command()).collect::<Result<Vec<_>, CommandError>>()?;
     if words.at != request.len() {
         return Err("ERR there are more words than commands".into());
     }
@@ -74,7 +80,9 @@ impl<'a> Words<'a> {
     /// A count of things that follow, so at most as many as there are arguments.
     fn number(&mut self) -> Result<usize, CommandError> {
         let number = parse_int(self.next()?).and_then(|n| usize::try_from(n).ok());
-        number.filter(|&n| n <= self.request.len()).ok_or_else(|| "ERR a count is out of range".into())
+        number
+            .filter(|&n| n <= self.request.len())
+            .ok_or_else(|| "ERR a count is out of range".into())
     }
 
     fn command(&mut self) -> Result<Queued, CommandError> {
@@ -89,7 +97,9 @@ impl<'a> Words<'a> {
         if !command.check_arity(count) {
             return Err(errors::arity(command.name).into());
         }
-        if command.flags.contains(Flags::NO_MULTI) || matches!(command.name, "slipway" | "multi" | "exec" | "watch") {
+        if command.flags.contains(Flags::NO_MULTI)
+            || matches!(command.name, "slipway" | "multi" | "exec" | "watch")
+        {
             return Err("ERR Command not allowed inside a transaction".into());
         }
         let mut frame = Vec::new();

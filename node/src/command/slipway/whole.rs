@@ -11,8 +11,8 @@ use crate::exec::{Entered, enter};
 use crate::shared::Shared;
 use crate::txn::{Flow, Guard, Reads, Scratch, Txn};
 use bytes::Bytes;
-use cluster::state::{Access, Admission};
 use cluster::Slot;
+use cluster::state::{Access, Admission};
 use protocol::request::encode_request;
 use protocol::slicer::{Args, Limits, slice_request};
 use std::sync::Arc;
@@ -26,7 +26,11 @@ const FLUSH_PATIENCE: Duration = Duration::from_secs(2);
 const BEGINNING: &[u8] = b"0";
 
 /// `SCAN first last cursor count [MATCH pattern] [TYPE type]`, answered with `[next-slot or -1, cursor, keys]`.
-pub(super) async fn scan(shared: &Arc<Shared>, db: u8, args: Vec<Bytes>) -> Result<Vec<u8>, CommandError> {
+pub(super) async fn scan(
+    shared: &Arc<Shared>,
+    db: u8,
+    args: Vec<Bytes>,
+) -> Result<Vec<u8>, CommandError> {
     let shared_there = shared.clone();
     let task = shared.background.spawn_blocking(move || scan_now(&shared_there, db, &args));
     task.await.map_err(|_| "ERR internal error: SCAN died; please report it with the log")?
@@ -41,13 +45,21 @@ fn scan_now(shared: &Shared, db: u8, args: &[Bytes]) -> Result<Vec<u8>, CommandE
     words.extend(args.iter().skip(4).map(AsRef::as_ref));
     encode_request(&mut frame, &words);
     let mut slices = Args::new();
-    slice_request(&frame, &Limits::default(), &mut slices).map_err(|e| CommandError::from(format!("ERR {e}")))?;
-    let options = scan::options(super::super::Request { frame: &frame, args: &slices }, 2, scan::Kinds::Filtered)?;
+    slice_request(&frame, &Limits::default(), &mut slices)
+        .map_err(|e| CommandError::from(format!("ERR {e}")))?;
+    let options = scan::options(
+        super::super::Request { frame: &frame, args: &slices },
+        2,
+        scan::Kinds::Filtered,
+    )?;
     let mut page = Page::after(position(argument(args, 2)?)?);
     let mut scratch = Scratch::default();
     let (mut next, mut at) = (None, first);
     while at <= last {
-        let slot = shared.slot_count().slot(at).ok_or_else(|| CommandError::from(format!("ERR slot {at} does not exist")))?;
+        let slot = shared
+            .slot_count()
+            .slot(at)
+            .ok_or_else(|| CommandError::from(format!("ERR slot {at} does not exist")))?;
         let mut word = Vec::new();
         let Ok(entered) = enter(shared, &[slot], Access::Read, None, &mut word) else {
             if at == first {
@@ -57,7 +69,9 @@ fn scan_now(shared: &Shared, db: u8, args: &[Bytes]) -> Result<Vec<u8>, CommandE
             next = Some(at);
             break;
         };
-        if scan_slot(shared, &mut scratch, (slot, db), entered, (&options, &mut page))? == Flow::Stop {
+        if scan_slot(shared, &mut scratch, (slot, db), entered, (&options, &mut page))?
+            == Flow::Stop
+        {
             next = Some(at);
             break;
         }
@@ -95,7 +109,10 @@ fn bounce_of(shared: &Shared, slot: Slot) -> Vec<u8> {
 
 /// A position as text: an `x` and the key in hex digits.
 fn hex(key: &[u8]) -> Vec<u8> {
-    let digits = key.iter().flat_map(|byte| [byte >> 4, byte & 15]).map(|digit| b"0123456789abcdef"[usize::from(digit)]);
+    let digits = key
+        .iter()
+        .flat_map(|byte| [byte >> 4, byte & 15])
+        .map(|digit| b"0123456789abcdef"[usize::from(digit)]);
     std::iter::once(b'x').chain(digits).collect()
 }
 
@@ -104,7 +121,10 @@ fn position(text: &[u8]) -> Result<Option<Vec<u8>>, CommandError> {
         return Ok(None);
     }
     let digit = |byte: u8| (byte as char).to_digit(16).map(|digit| digit as u8);
-    let pairs = text.strip_prefix(b"x").filter(|digits| digits.len().is_multiple_of(2)).ok_or(line::INVALID_CURSOR)?;
+    let pairs = text
+        .strip_prefix(b"x")
+        .filter(|digits| digits.len().is_multiple_of(2))
+        .ok_or(line::INVALID_CURSOR)?;
     let bytes = pairs.chunks_exact(2).map(|pair| Some(digit(pair[0])? << 4 | digit(pair[1])?));
     bytes.collect::<Option<Vec<u8>>>().map(Some).ok_or_else(|| line::INVALID_CURSOR.into())
 }
@@ -125,7 +145,9 @@ pub(super) async fn flush(shared: &Arc<Shared>, args: &[Bytes]) -> Result<Vec<u8
     loop {
         let (its, slots) = (shared.clone(), std::mem::take(&mut left));
         let task = shared.background.spawn_blocking(move || flush_now(&its, &slots, db));
-        left = task.await.map_err(|_| "ERR internal error: FLUSHDB died; please report it with the log")??;
+        left = task
+            .await
+            .map_err(|_| "ERR internal error: FLUSHDB died; please report it with the log")??;
         match left.first() {
             None => return Ok(reply_of(|reply| reply.ok())),
             Some(slot) if begun.elapsed() > FLUSH_PATIENCE => return Ok(bounce_of(shared, *slot)),
@@ -148,7 +170,13 @@ fn flush_now(shared: &Shared, slots: &[Slot], db: Option<u8>) -> Result<Vec<Slot
             }
             Admission::Moved { .. } | Admission::Ask => continue,
         }
-        let mut txn = Txn::new(shared, &mut scratch, [(slot, Guard::Exclusive(inner))], db.unwrap_or(0), Reads::Committed);
+        let mut txn = Txn::new(
+            shared,
+            &mut scratch,
+            [(slot, Guard::Exclusive(inner))],
+            db.unwrap_or(0),
+            Reads::Committed,
+        );
         match db {
             Some(_) => txn.flush(slot)?,
             None => flush_all_databases(&mut txn, slot, shared.config.databases)?,

@@ -29,7 +29,12 @@ fn add(ctx: &mut Ctx<'_, '_>, by: i64) -> Outcome {
     };
     let sum = number.checked_add(by).ok_or(line::OVERFLOW)?;
     let mut text = itoa::Buffer::new();
-    ctx.txn.set_string(key, meta.as_ref(), text.format(sum).as_bytes(), meta.map_or(0, |meta| meta.expire_ms))?;
+    ctx.txn.set_string(
+        key,
+        meta.as_ref(),
+        text.format(sum).as_bytes(),
+        meta.map_or(0, |meta| meta.expire_ms),
+    )?;
     ctx.reply.int(sum);
     Ok(())
 }
@@ -43,7 +48,12 @@ pub(super) fn incrbyfloat(ctx: &mut Ctx<'_, '_>) -> Outcome {
     let by = LongDouble::parse(ctx.args.get(2)).ok_or(line::NOT_A_FLOAT)?;
     let sum = number.plus(by).ok_or(line::NAN_OR_INFINITY)?;
     let text = sum.to_string();
-    ctx.txn.set_string(key, meta.as_ref(), text.as_bytes(), meta.map_or(0, |meta| meta.expire_ms))?;
+    ctx.txn.set_string(
+        key,
+        meta.as_ref(),
+        text.as_bytes(),
+        meta.map_or(0, |meta| meta.expire_ms),
+    )?;
     ctx.reply.bulk(text.as_bytes());
     Ok(())
 }

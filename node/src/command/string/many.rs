@@ -37,7 +37,9 @@ pub(super) fn msetnx(ctx: &mut Ctx<'_, '_>) -> Outcome {
 
 fn check_pairs(ctx: &Ctx<'_, '_>) -> Result<(), CommandError> {
     if ctx.args.len().is_multiple_of(2) {
-        return Err(format!("ERR wrong number of arguments for '{}' command", ctx.command.name).into());
+        return Err(
+            format!("ERR wrong number of arguments for '{}' command", ctx.command.name).into()
+        );
     }
     Ok(())
 }

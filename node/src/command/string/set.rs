@@ -64,7 +64,8 @@ enum Of {
 
 /// Reads the options from `at` on. An option may be repeated, but not contradicted.
 fn options(ctx: &Ctx<'_, '_>, mut at: usize, of: Of) -> Result<Options, CommandError> {
-    let mut options = Options { condition: Condition::Always, lifetime: Lifetime::Unsaid, wants_old: false };
+    let mut options =
+        Options { condition: Condition::Always, lifetime: Lifetime::Unsaid, wants_old: false };
     while at < ctx.args.len() {
         let word = ctx.args.get(at);
         let is = |text: &str| word.eq_ignore_ascii_case(text.as_bytes());
@@ -75,14 +76,23 @@ fn options(ctx: &Ctx<'_, '_>, mut at: usize, of: Of) -> Result<Options, CommandE
                 at += 1;
             }
             Some(_) => return Err(line::SYNTAX.into()),
-            None if of == Of::Getex && is("persist") && matches!(lifetime, Lifetime::Unsaid | Lifetime::Never) => {
+            None if of == Of::Getex
+                && is("persist")
+                && matches!(lifetime, Lifetime::Unsaid | Lifetime::Never) =>
+            {
                 *lifetime = Lifetime::Never;
             }
             None if of == Of::Getex => return Err(line::SYNTAX.into()),
-            None if is("nx") && *condition != Condition::IfPresent => *condition = Condition::IfAbsent,
-            None if is("xx") && *condition != Condition::IfAbsent => *condition = Condition::IfPresent,
+            None if is("nx") && *condition != Condition::IfPresent => {
+                *condition = Condition::IfAbsent
+            }
+            None if is("xx") && *condition != Condition::IfAbsent => {
+                *condition = Condition::IfPresent
+            }
             None if is("get") => *wants_old = true,
-            None if is("keepttl") && matches!(lifetime, Lifetime::Unsaid | Lifetime::Keep) => *lifetime = Lifetime::Keep,
+            None if is("keepttl") && matches!(lifetime, Lifetime::Unsaid | Lifetime::Keep) => {
+                *lifetime = Lifetime::Keep
+            }
             None => return Err(line::SYNTAX.into()),
         }
         at += 1;

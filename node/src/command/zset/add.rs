@@ -118,7 +118,9 @@ pub(super) fn zincrby(ctx: &mut Ctx<'_, '_>) -> Outcome {
 }
 
 fn add_all(ctx: &mut Ctx<'_, '_>, options: Options, first: usize) -> Outcome {
-    let pairs = (first..ctx.args.len()).step_by(2).map(|at| Ok((ctx.args.get(at + 1), parse::float(ctx.args.get(at))?)));
+    let pairs = (first..ctx.args.len())
+        .step_by(2)
+        .map(|at| Ok((ctx.args.get(at + 1), parse::float(ctx.args.get(at))?)));
     let pairs = pairs.collect::<Result<Vec<_>, CommandError>>()?;
     let key = ctx.args.get(1);
     let zset = match ctx.txn.open(key, Kind::SortedSet)? {
@@ -127,7 +129,11 @@ fn add_all(ctx: &mut Ctx<'_, '_>, options: Options, first: usize) -> Outcome {
         None => Some(ctx.txn.open_or_new(key, Kind::SortedSet)?),
     };
     let Some(mut zset) = zset else {
-        if options.increment { ctx.reply.null() } else { ctx.reply.int(0) }
+        if options.increment {
+            ctx.reply.null()
+        } else {
+            ctx.reply.int(0)
+        }
         return Ok(());
     };
     if pairs.len() > 1 {

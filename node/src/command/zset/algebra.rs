@@ -57,7 +57,11 @@ impl Source<'_> {
         self.weight * score
     }
 
-    fn members(&self, txn: &mut Txn<'_>, mut visit: impl FnMut(&[u8], f64) -> Flow) -> Result<(), CommandError> {
+    fn members(
+        &self,
+        txn: &mut Txn<'_>,
+        mut visit: impl FnMut(&[u8], f64) -> Flow,
+    ) -> Result<(), CommandError> {
         let Some(set) = &self.set else { return Ok(()) };
         txn.scan(set, &Span::all(Family::Data, Direction::Forward), |member, value| {
             let score = self.weighted(value);
@@ -91,17 +95,31 @@ enum Form {
 }
 
 /// Reads the query whose number of keys stands at `at`.
-fn query<'a>(ctx: &mut Ctx<'a, '_>, at: usize, (operation, form): (Operation, Form)) -> Result<Query<'a>, CommandError> {
+fn query<'a>(
+    ctx: &mut Ctx<'a, '_>,
+    at: usize,
+    (operation, form): (Operation, Form),
+) -> Result<Query<'a>, CommandError> {
     let args = ctx.args;
     let keys = parse_int(args.get(at)).ok_or(line::NOT_AN_INTEGER)?;
     let keys = match usize::try_from(keys).ok().filter(|&keys| keys > 0) {
         Some(keys) => keys,
         None if form == Form::Card => return Err("ERR numkeys should be greater than 0".into()),
-        None => return Err(format!("ERR at least 1 input key is needed for '{}' command", ctx.command.name).into()),
+        None => {
+            return Err(format!(
+                "ERR at least 1 input key is needed for '{}' command",
+                ctx.command.name
+            )
+            .into());
+        }
     };
     let first = at + 1;
     if keys > args.len() - first {
-        let too_few = if form == Form::Card { "ERR Number of keys can't be greater than number of args" } else { line::SYNTAX };
+        let too_few = if form == Form::Card {
+            "ERR Number of keys can't be greater than number of args"
+        } else {
+            line::SYNTAX
+        };
         return Err(too_few.into());
     }
     let mut sources = Vec::with_capacity(keys);
@@ -202,13 +220,19 @@ fn difference(txn: &mut Txn<'_>, query: &Query<'_>) -> Result<Vec<Scored>, Comma
 }
 
 /// The members in the order of their scores, equal scores in the order of their bytes.
-fn run(ctx: &mut Ctx<'_, '_>, operation: Operation, query: Query<'_>) -> Result<Vec<Scored>, CommandError> {
+fn run(
+    ctx: &mut Ctx<'_, '_>,
+    operation: Operation,
+    query: Query<'_>,
+) -> Result<Vec<Scored>, CommandError> {
     let mut found = match operation {
         Operation::Union => union(ctx.txn, query)?,
         Operation::Intersection => intersection(ctx.txn, query)?,
         Operation::Difference => difference(ctx.txn, &query)?,
     };
-    found.sort_by(|a, b| a.1.partial_cmp(&b.1).unwrap_or(std::cmp::Ordering::Equal).then_with(|| a.0.cmp(&b.0)));
+    found.sort_by(|a, b| {
+        a.1.partial_cmp(&b.1).unwrap_or(std::cmp::Ordering::Equal).then_with(|| a.0.cmp(&b.0))
+    });
     Ok(found)
 }
 

@@ -73,7 +73,10 @@ impl Several {
             number.ok_or_else(|| CommandError::from(why))
         };
         let keys = positive(ctx.args.get(at), "ERR numkeys should be greater than 0")?;
-        let behind = keys.checked_add(at + 1).filter(|&behind| behind < ctx.args.len()).ok_or(line::SYNTAX)?;
+        let behind = keys
+            .checked_add(at + 1)
+            .filter(|&behind| behind < ctx.args.len())
+            .ok_or(line::SYNTAX)?;
         let direction = match () {
             () if ctx.args.is(behind, "min") => Direction::Forward,
             () if ctx.args.is(behind, "max") => Direction::Backward,
@@ -81,7 +84,9 @@ impl Several {
         };
         let count = match ctx.args.len() - behind {
             1 => 1,
-            3 if ctx.args.is(behind + 1, "count") => positive(ctx.args.get(behind + 2), "ERR count should be greater than 0")?,
+            3 if ctx.args.is(behind + 1, "count") => {
+                positive(ctx.args.get(behind + 2), "ERR count should be greater than 0")?
+            }
             _ => return Err(line::SYNTAX.into()),
         };
         Ok(Self { first: at + 1, keys, direction, count: count as u64 })

@@ -35,8 +35,10 @@ impl Range {
             By::Score => {
                 let (min, max) = (score_end(min)?, score_end(max)?);
                 // The number behind a score, in the order of the bytes, is the next greater score.
-                let first = u64::from_be_bytes(score_bytes(min.0)) + u64::from(min.1 == Edge::Excluded);
-                let end = u64::from_be_bytes(score_bytes(max.0)) + u64::from(max.1 == Edge::Included);
+                let first =
+                    u64::from_be_bytes(score_bytes(min.0)) + u64::from(min.1 == Edge::Excluded);
+                let end =
+                    u64::from_be_bytes(score_bytes(max.0)) + u64::from(max.1 == Edge::Included);
                 Ok(Self::Scores(first.to_be_bytes().to_vec(), end.to_be_bytes().to_vec()))
             }
             By::Member => Ok(match (member_end(min)?, member_end(max)?) {
@@ -63,7 +65,8 @@ fn score_end(text: &[u8]) -> Result<(f64, Edge), CommandError> {
     if text.is_empty() {
         return Ok((0.0, edge));
     }
-    let lenient = || std::str::from_utf8(text).ok()?.parse().ok().filter(|number: &f64| !number.is_nan());
+    let lenient =
+        || std::str::from_utf8(text).ok()?.parse().ok().filter(|number: &f64| !number.is_nan());
     let number = parse_double(text).or_else(lenient);
     Ok((number.ok_or(line::MIN_OR_MAX_NOT_A_FLOAT)?, edge))
 }
@@ -131,7 +134,8 @@ pub(super) fn members(
     if limit.keeps_nothing() {
         return Ok(found);
     }
-    let (mut to_skip, mut wanted) = (limit.offset as u64, u64::try_from(limit.count).unwrap_or(u64::MAX));
+    let (mut to_skip, mut wanted) =
+        (limit.offset as u64, u64::try_from(limit.count).unwrap_or(u64::MAX));
     let mut take = |member: &[u8], score: f64| {
         if to_skip > 0 {
             to_skip -= 1;
@@ -144,7 +148,9 @@ pub(super) fn members(
     match range {
         Range::Empty => {}
         Range::Ranks(start, stop) => {
-            let Some((start, stop)) = parse::span(*start, *stop, zset.meta.count) else { return Ok(found) };
+            let Some((start, stop)) = parse::span(*start, *stop, zset.meta.count) else {
+                return Ok(found);
+            };
             return by_rank(txn, zset, (start, stop), direction);
         }
         Range::Scores(from, to) => walk(txn, zset, (from, Some(to)), direction, take)?,
@@ -210,14 +216,18 @@ enum Store {
 
 /// Reads a query whose source key stands at `at`.
 fn query(ctx: &Ctx<'_, '_>, at: usize, fixed: Fixed, stored: Store) -> Result<Query, CommandError> {
-    let (mut by, mut direction, mut limit, mut with_scores) = (fixed.by, fixed.direction, Limit::ALL, false);
+    let (mut by, mut direction, mut limit, mut with_scores) =
+        (fixed.by, fixed.direction, Limit::ALL, false);
     let mut word = at + 3;
     while word < ctx.args.len() {
         let is = |text| ctx.args.is(word, text);
         if stored == Store::No && is("withscores") {
             with_scores = true;
         } else if is("limit") && word + 2 < ctx.args.len() {
-            limit = Limit { offset: parse::int(ctx.args.get(word + 1))?, count: parse::int(ctx.args.get(word + 2))? };
+            limit = Limit {
+                offset: parse::int(ctx.args.get(word + 1))?,
+                count: parse::int(ctx.args.get(word + 2))?,
+            };
             word += 2;
         } else if direction.is_none() && is("rev") {
             direction = Some(Direction::Backward);
@@ -232,7 +242,10 @@ fn query(ctx: &Ctx<'_, '_>, at: usize, fixed: Fixed, stored: Store) -> Result<Qu
     }
     let (by, direction) = (by.unwrap_or(By::Rank), direction.unwrap_or(Direction::Forward));
     if limit.count != -1 && by == By::Rank {
-        return Err("ERR syntax error, LIMIT is only supported in combination with either BYSCORE or BYLEX".into());
+        return Err(
+            "ERR syntax error, LIMIT is only supported in combination with either BYSCORE or BYLEX"
+                .into(),
+        );
     }
     if with_scores && by == By::Member {
         return Err("ERR syntax error, WITHSCORES not supported in combination with BYLEX".into());
@@ -254,7 +267,11 @@ fn run(ctx: &mut Ctx<'_, '_>, at: usize, query: &Query) -> Result<Vec<Scored>, C
 fn answer(ctx: &mut Ctx<'_, '_>, fixed: Fixed) -> Outcome {
     let query = query(ctx, 1, fixed, Store::No)?;
     let found = run(ctx, 1, &query)?;
-    tell(&mut ctx.reply, &found, if query.with_scores { Shape::WithScores } else { Shape::Members });
+    tell(
+        &mut ctx.reply,
+        &found,
+        if query.with_scores { Shape::WithScores } else { Shape::Members },
+    );
     Ok(())
 }
 
@@ -305,10 +322,14 @@ fn count(ctx: &mut Ctx<'_, '_>, by: By) -> Outcome {
             Range::Members(from, to) => (Family::Data, from.as_slice(), to.as_deref()),
             Range::Ranks(..) | Range::Empty => (Family::Data, &[][..], Some(&[][..])),
         };
-        ctx.txn.scan(&zset, &Span { family, from, to, direction: Direction::Forward }, |_, _| {
-            found += 1;
-            Flow::Continue
-        })?;
+        ctx.txn.scan(
+            &zset,
+            &Span { family, from, to, direction: Direction::Forward },
+            |_, _| {
+                found += 1;
+                Flow::Continue
+            },
+        )?;
     }
     ctx.reply.int(found);
     Ok(())

@@ -4,7 +4,7 @@ use super::{DATA, DEFAULT, Engine, META, SCORE};
 use std::collections::BTreeMap;
 
 /// Levels a family has.
-pub const LEVELS: usize = 7;
+pub(crate) const LEVELS: usize = 7;
 
 /// The store as it is now. Bytes where nothing else is said; all families together, but for [`Self::families`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

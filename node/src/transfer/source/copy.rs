@@ -27,8 +27,12 @@ pub(super) async fn copy(shared: &Arc<Shared>, job: &Arc<Job>) -> Result<Copied,
     loop {
         let start = begin(job, transfers.limits.copy_starts_max)?;
         let capture = install_capture(shared, job)?;
-        let mut outbox =
-            Outbox { id: job.out.id, slot: job.slot, sequence: 0, call_timeout: transfers.limits.call_timeout };
+        let mut outbox = Outbox {
+            id: job.out.id,
+            slot: job.slot,
+            sequence: 0,
+            call_timeout: transfers.limits.call_timeout,
+        };
         if start > 1 || applied(&outbox, &peer).await? > 0 {
             // What is there is of an earlier start, of this process or of the one before it.
             reset(&outbox, &peer).await?;
@@ -50,7 +54,10 @@ fn begin(job: &Job, starts_max: u32) -> Result<u32, Stop> {
     let mut report = job.report.lock();
     if report.starts >= starts_max {
         let why = report.error.clone().unwrap_or_default();
-        return Err(Stop::Failed(of_slot(job.slot, format!("the copy started {starts_max} times: {why}"))));
+        return Err(Stop::Failed(of_slot(
+            job.slot,
+            format!("the copy started {starts_max} times: {why}"),
+        )));
     }
     report.starts += 1;
     job.tally.lock().copy_starts += 1;
@@ -72,7 +79,9 @@ async fn reset(outbox: &Outbox, peer: &Peer) -> Result<(), Stop> {
 
 async fn ask(outbox: &Outbox, peer: &Peer, word: &str) -> Result<Value, Stop> {
     let id = outbox.id.to_string();
-    let call = timeout(outbox.call_timeout, peer.call(&[b"SLIPWAY", word.as_bytes(), id.as_bytes()])).await;
+    let call =
+        timeout(outbox.call_timeout, peer.call(&[b"SLIPWAY", word.as_bytes(), id.as_bytes()]))
+            .await;
     match call {
         Ok(answer) => answer.map_err(|e| Stop::Failed(e.to_string())),
         Err(_) => Err(Stop::Failed("the target does not answer".into())),
@@ -113,13 +122,21 @@ async fn copy_once(
 }
 
 /// Sends what has been captured, once.
-pub(super) async fn send_captured(peer: &Peer, capture: &Capture, outbox: &mut Outbox) -> Result<(), Undelivered> {
+pub(super) async fn send_captured(
+    peer: &Peer,
+    capture: &Capture,
+    outbox: &mut Outbox,
+) -> Result<(), Undelivered> {
     let captured = capture.take().map_err(|e| Undelivered::StartAgain(e.to_string()))?;
     if captured.is_empty() { Ok(()) } else { outbox.send(peer, "STREAM", &captured).await }
 }
 
 /// The target lost data after the grant (a power failure there): the slot is frozen here, so it is simply copied again, up to READY.
-pub(super) async fn again_after_grant(shared: &Arc<Shared>, job: &Arc<Job>, attempt: u32) -> Result<(), Stop> {
+pub(super) async fn again_after_grant(
+    shared: &Arc<Shared>,
+    job: &Arc<Job>,
+    attempt: u32,
+) -> Result<(), Stop> {
     let peer = shared.transfers.express(&job.out.peer);
     let capture = Capture::new(shared.transfers.limits.capture_bytes_max);
     let mut outbox = Outbox {
@@ -129,9 +146,11 @@ pub(super) async fn again_after_grant(shared: &Arc<Shared>, job: &Arc<Job>, atte
         call_timeout: shared.transfers.limits.call_timeout,
     };
     reset(&outbox, &peer).await?;
-    copy_once(shared, job, &peer, &capture, &mut outbox).await.map_err(|undelivered| match undelivered {
-        Undelivered::StartAgain(why) => Stop::Failed(why),
-        Undelivered::Stop(stop) => stop,
+    copy_once(shared, job, &peer, &capture, &mut outbox).await.map_err(|undelivered| {
+        match undelivered {
+            Undelivered::StartAgain(why) => Stop::Failed(why),
+            Undelivered::Stop(stop) => stop,
+        }
     })?;
     super::handoff::ready_again(shared, job, &peer, attempt, outbox.sequence).await
 }

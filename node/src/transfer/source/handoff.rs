@@ -14,10 +14,11 @@ use crate::transfer::report::Phase;
 use crate::transfer::tally::GivenUp;
 use crate::transfer::{Capture, of_slot};
 use cluster::state::{Migration, Persist, Verdict};
-use cluster::{Slot, SlotState, Token};
+use cluster::{MigrationId, Slot, SlotState, Token};
 use protocol::frame::Value;
 use service::failpoint;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
@@ -25,7 +26,11 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 const ATTEMPTS_PER_BUDGET: u32 = 10;
 
 /// Keeps the target up to date until the slot may be handed off, and hands it off.
-pub(super) async fn hand_off(shared: Arc<Shared>, job: Arc<Job>, copied: Copied) -> Result<(), Undelivered> {
+pub(super) async fn hand_off(
+    shared: Arc<Shared>,
+    job: Arc<Job>,
+    copied: Copied,
+) -> Result<(), Undelivered> {
     let Copied { mut outbox, capture } = copied;
     let peer = shared.transfers.express(&job.out.peer);
     let mut order = job.order.subscribe();
@@ -44,7 +49,8 @@ pub(super) async fn hand_off(shared: Arc<Shared>, job: Arc<Job>, copied: Copied)
             Order::HandOff => {
                 let turn = shared.transfers.handoffs.acquire().await;
                 send_captured(&peer, &capture, &mut outbox).await?;
-                let mut attempt = Attempt { shared: &shared, job: &job, peer: &peer, capture: &capture };
+                let mut attempt =
+                    Attempt { shared: &shared, job: &job, peer: &peer, capture: &capture };
                 let missed = match attempt.run(&mut outbox, budget(&shared, attempts)).await {
                     Ok(granted) => {
                         drop(turn);
@@ -66,7 +72,12 @@ fn budget(shared: &Shared, attempts: u32) -> Duration {
 }
 
 /// Counts a missed attempt and waits before the next.
-async fn after_miss(shared: &Shared, job: &Job, missed: &Missed, attempts: u32) -> Result<(), Undelivered> {
+async fn after_miss(
+    shared: &Shared,
+    job: &Job,
+    missed: &Missed,
+    attempts: u32,
+) -> Result<(), Undelivered> {
     let limits = &shared.transfers.limits;
     missed.count(&mut shared.transfers.tally.lock().given_up);
     job.note(|r| {
@@ -138,7 +149,11 @@ struct Sealed {
 }
 
 impl Attempt<'_> {
-    async fn run(&mut self, outbox: &mut super::outbox::Outbox, budget: Duration) -> Result<Granted, Missed> {
+    async fn run(
+        &mut self,
+        outbox: &mut super::outbox::Outbox,
+        budget: Duration,
+    ) -> Result<Granted, Missed> {
         self.warm_up(budget).await?;
         let sealed = self.seal()?;
         // It can be slow or deadly here; a failure that is asked for is one of the target's answer.
@@ -195,11 +210,17 @@ impl Attempt<'_> {
         sealed
     }
 
-    fn seal_locked(&self, inner: &mut SlotInner, at: Instant, tail_bytes_max: usize) -> Result<Sealed, Missed> {
+    fn seal_locked(
+        &self,
+        inner: &mut SlotInner,
+        at: Instant,
+        tail_bytes_max: usize,
+    ) -> Result<Sealed, Missed> {
         if self.capture.bytes() > tail_bytes_max {
             return Err(Missed::Tail);
         }
-        let (next, _) = inner.state.clone().seal(self.job.out.id).map_err(|e| Missed::Target(e.to_string()))?;
+        let (next, _) =
+            inner.state.clone().seal(self.job.out.id).map_err(|e| Missed::Target(e.to_string()))?;
         let SlotState::Sealed { attempt, .. } = next else { return Err(Missed::Asked) };
         let tail = self.capture.take().map_err(|e| Missed::Target(e.to_string()))?;
         inner.state = next;
@@ -221,7 +242,10 @@ impl Attempt<'_> {
             sealed.tail.bytes(),
         ];
         let answer = self.peer.call(&args).await?;
-        let odd = || PeerError::Refused { addr: self.job.out.peer.clone(), text: format!("odd answer {answer:?}") };
+        let odd = || PeerError::Refused {
+            addr: self.job.out.peer.clone(),
+            text: format!("odd answer {answer:?}"),
+        };
         let Value::Array(items) = &answer else { return Err(odd()) };
         let same = items.get(1).and_then(Value::as_int) == Some(i64::from(sealed.attempt));
         let token = items.get(2).and_then(Value::as_str).and_then(|t| t.parse().ok());
@@ -248,20 +272,28 @@ impl Attempt<'_> {
 
     /// Legal as long as the grant has not been given; if somebody else has unsealed it, nothing changes.
     fn unseal(&self, sealed: &Sealed) {
-        let step = change::step(self.shared, self.job.slot, |state| state.unseal(self.job.out.id, sealed.attempt));
+        let step = change::step(self.shared, self.job.slot, |state| {
+            state.unseal(self.job.out.id, sealed.attempt)
+        });
         if let Err(ChangeError::Engine(error)) = step {
             tracing::error!(slot = %self.job.slot, %error, "the slot cannot be unsealed");
         }
     }
 
     /// The tail was taken out of the capture: the target must get it as an ordinary message, under the number it already had.
-    async fn keep_tail(&self, outbox: &mut super::outbox::Outbox, sealed: Sealed) -> Result<(), Missed> {
+    async fn keep_tail(
+        &self,
+        outbox: &mut super::outbox::Outbox,
+        sealed: Sealed,
+    ) -> Result<(), Missed> {
         if sealed.tail.is_empty() {
             return Ok(());
         }
         match outbox.send(self.peer, "STREAM", &sealed.tail).await {
             Ok(()) => Ok(()),
-            Err(Undelivered::StartAgain(why)) => Err(Missed::Target(format!("sequence lost: {why}"))),
+            Err(Undelivered::StartAgain(why)) => {
+                Err(Missed::Target(format!("sequence lost: {why}")))
+            }
             Err(Undelivered::Stop(stop)) => Err(Missed::Target(stop.to_string())),
         }
     }
@@ -278,26 +310,39 @@ struct Granted {
 
 impl Granted {
     async fn deliver(self, shared: &Arc<Shared>, peer: &Peer) {
+        self.job.delivering.store(true, Relaxed);
         let (id, attempt) = (self.out.id.to_string(), self.attempt.to_string());
+        let (slot, epoch) = (self.job.slot.to_string(), self.out.epoch.to_string());
+        let args: [&[u8]; 6] = [
+            b"SLIPWAY",
+            b"GRANT",
+            id.as_bytes(),
+            slot.as_bytes(),
+            epoch.as_bytes(),
+            attempt.as_bytes(),
+        ];
         let mut pause = Duration::from_millis(10);
         loop {
-            let args: [&[u8]; 4] = [b"SLIPWAY", b"GRANT", id.as_bytes(), attempt.as_bytes()];
-            let answer = timeout(shared.transfers.limits.call_timeout, peer.call(&args)).await;
-            match answer {
+            match timeout(shared.transfers.limits.call_timeout, peer.call(&args)).await {
                 Ok(Ok(_)) => break,
-                Ok(Err(PeerError::Refused { text, .. })) if text.contains("no attempt is ready") => {
-                    if let Err(stop) = super::copy::again_after_grant(shared, &self.job, self.attempt).await {
+                Ok(Err(PeerError::Refused { text, .. })) => {
+                    // The target has lost the READY it had given: the slot is frozen here, so it can have it again.
+                    tracing::warn!(slot = %self.job.slot, why = text, "the target does not take a granted slot: it is copied again");
+                    if let Err(stop) =
+                        super::copy::again_after_grant(shared, &self.job, self.attempt).await
+                    {
                         tracing::warn!(slot = %self.job.slot, why = %stop, "the frozen slot could not be copied again yet");
                     }
                 }
                 Ok(Err(error)) => {
-                    tracing::debug!(slot = %self.job.slot, %error, "GRANT is repeated");
+                    tracing::debug!(slot = %self.job.slot, %error, "GRANT is repeated")
                 }
                 Err(_) => {}
             }
             sleep(pause).await;
             pause = (pause * 2).min(Duration::from_secs(1));
         }
+        self.job.delivering.store(false, Relaxed);
         let now = Instant::now();
         self.job.note(|r| {
             r.phase = Phase::Owned;
@@ -313,17 +358,33 @@ impl Granted {
 pub(crate) fn repeat_grant(shared: &Arc<Shared>, slot: Slot, out: Migration, attempt: u32) {
     let job = Job::new(shared, slot, out.clone(), Phase::Granted);
     shared.transfers.outgoing.lock().insert(out.id, job.clone());
+    say_grant(shared, job, attempt);
+}
+
+/// The target asks for a grant it had heard of before: it has lost something.
+pub(crate) fn grant_again(shared: &Arc<Shared>, id: MigrationId) {
+    let Some(job) = shared.transfers.outgoing.lock().get(&id).cloned() else { return };
+    let granted = match &shared.slots.cell(job.slot).read().state {
+        SlotState::Granted { out, attempt, .. } if out.id == id => Some(*attempt),
+        _ => None,
+    };
+    if let Some(attempt) = granted
+        && !job.delivering.load(Relaxed)
+    {
+        say_grant(shared, job, attempt);
+    }
+}
+
+fn say_grant(shared: &Arc<Shared>, job: Arc<Job>, attempt: u32) {
+    job.delivering.store(true, Relaxed);
     let shared = shared.clone();
-    let peer = shared.transfers.express(&out.peer);
+    let peer = shared.transfers.express(&job.out.peer);
     let handoff = shared.transfers.handoff.clone();
+    let out = job.out.clone();
     handoff.spawn(async move {
-        if attempt == 0 {
-            // Learnt from the target itself: nothing to say to it.
-            job.note(|r| r.phase = Phase::Owned);
-            return;
-        }
-        let granted = Granted { job, out, attempt, sealed_at: None, at: Instant::now() };
-        granted.deliver(&shared, &peer).await;
+        Granted { job, out, attempt, sealed_at: None, at: Instant::now() }
+            .deliver(&shared, &peer)
+            .await;
     });
 }
 
@@ -343,8 +404,11 @@ pub(crate) fn ask_target(shared: &Arc<Shared>, slot: Slot, out: Migration) {
         job.note(|r| match verdict {
             Verdict::Owned => r.phase = Phase::Owned,
             Verdict::Refused => {
+                shared.transfers.call_off(out.id);
                 r.phase = Phase::Failed;
-                r.error = Some("this node stopped while armed, and the target had not become the owner".into());
+                r.error = Some(
+                    "this node stopped while armed, and the target had not become the owner".into(),
+                );
             }
         });
     });
@@ -354,7 +418,8 @@ async fn resolve(shared: &Shared, peer: &Peer, slot: Slot, out: &Migration, job:
     let (id, number, epoch) = (out.id.to_string(), slot.to_string(), out.epoch.to_string());
     let mut pause = Duration::from_millis(10);
     loop {
-        let args: [&[u8]; 5] = [b"SLIPWAY", b"RESOLVE", id.as_bytes(), number.as_bytes(), epoch.as_bytes()];
+        let args: [&[u8]; 5] =
+            [b"SLIPWAY", b"RESOLVE", id.as_bytes(), number.as_bytes(), epoch.as_bytes()];
         let why = match timeout(shared.transfers.limits.call_timeout, peer.call(&args)).await {
             Ok(Ok(value)) => match value.as_str() {
                 Some("OWNED") => return Verdict::Owned,
@@ -382,14 +447,17 @@ pub(super) async fn ready_again(
     let counts = counts_json(&shared.slots.cell(job.slot).read());
     let sealed = Sealed { attempt, at: Instant::now(), tail: Payload::default(), counts };
     let last = Attempt { shared, job, peer, capture: &capture };
-    let answer = timeout(shared.transfers.limits.call_timeout, last.last_changes(&sealed, sequence)).await;
+    let answer =
+        timeout(shared.transfers.limits.call_timeout, last.last_changes(&sealed, sequence)).await;
     let token = match answer {
         Ok(Ok(token)) => token,
         Ok(Err(error)) => return Err(Stop::Failed(error.to_string())),
         Err(_) => return Err(Stop::Failed("the target does not answer".into())),
     };
     let renewed = change::change(shared, job.slot, |inner, _| match &mut inner.state {
-        SlotState::Granted { out, attempt: k, token: known } if out.id == job.out.id && *k == attempt => {
+        SlotState::Granted { out, attempt: k, token: known }
+            if out.id == job.out.id && *k == attempt =>
+        {
             *known = Some(token);
             Ok(Persist::Lazy)
         }

@@ -32,7 +32,12 @@ pub(crate) enum Undelivered {
 
 impl Outbox {
     /// Sends a CHUNK or STREAM and waits until the target has it, whatever the link does meanwhile.
-    pub(crate) async fn send(&mut self, peer: &Peer, word: &str, payload: &Payload) -> Result<(), Undelivered> {
+    pub(crate) async fn send(
+        &mut self,
+        peer: &Peer,
+        word: &str,
+        payload: &Payload,
+    ) -> Result<(), Undelivered> {
         let sequence = self.sequence + 1;
         let deadline = Instant::now() + LINK_DOWN_MAX;
         let mut pause = Duration::from_millis(10);
@@ -50,8 +55,12 @@ impl Outbox {
                     return Err(Undelivered::StartAgain(text));
                 }
                 Ok(Err(PeerError::Refused { text, .. })) => return Err(self.failed(text)),
-                Ok(Err(error)) if Instant::now() > deadline => return Err(self.failed(error.to_string())),
-                Err(_) if Instant::now() > deadline => return Err(self.failed("the target does not answer".into())),
+                Ok(Err(error)) if Instant::now() > deadline => {
+                    return Err(self.failed(error.to_string()));
+                }
+                Err(_) if Instant::now() > deadline => {
+                    return Err(self.failed("the target does not answer".into()));
+                }
                 Ok(Err(_)) | Err(_) => {}
             }
             sleep(pause).await;
@@ -61,14 +70,18 @@ impl Outbox {
 
     /// Both sides must have seen the same records.
     fn compare(&self, answer: &Value, sent: &Payload) -> Result<(), Undelivered> {
-        let Value::Array(items) = answer else { return Err(self.failed(format!("odd answer {answer:?}"))) };
-        let (count, hash) = (items.first().and_then(Value::as_int), items.get(1).and_then(Value::as_str));
+        let Value::Array(items) = answer else {
+            return Err(self.failed(format!("odd answer {answer:?}")));
+        };
+        let (count, hash) =
+            (items.first().and_then(Value::as_int), items.get(1).and_then(Value::as_str));
         // A repeated message is acknowledged without being looked at again.
         let seen_before = count == Some(0) && hash == Some("-");
         if seen_before || (count == Some(sent.count() as i64) && hash == Some(&sent.hash())) {
             return Ok(());
         }
-        Err(self.failed(format!("the target wrote other records than were sent: {count:?} {hash:?}")))
+        Err(self
+            .failed(format!("the target wrote other records than were sent: {count:?} {hash:?}")))
     }
 
     fn failed(&self, why: String) -> Undelivered {

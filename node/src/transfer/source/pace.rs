@@ -58,6 +58,10 @@ mod tests {
         for _ in 0..5 {
             pace.wait(500).await;
         }
-        assert_eq!(start.elapsed(), Duration::from_secs(2), "the fifth leaves when the fourth has been paid for");
+        assert_eq!(
+            start.elapsed(),
+            Duration::from_secs(2),
+            "the fifth leaves when the fourth has been paid for"
+        );
     }
 }
