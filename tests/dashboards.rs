@@ -157,7 +157,7 @@ fn no_panel_is_empty_idle_or_while_slots_move() {
     ];
     for admin in admins.iter().flat_map(|(_, admins)| admins) {
         http::get(admin, "/livez").unwrap();
-        http::get(admin, "/readyz").unwrap();
+        eventually("every process says that it is ready", SEEN_MAX, || http::get(admin, "/readyz"));
     }
     let watcher = Watcher::start(cluster.directory.path(), &admins);
     let board = board::read();

@@ -134,3 +134,78 @@ impl View<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::VecDeque;
+
+    /// A socket that gives what is asked of it in pieces.
+    struct Pieces(VecDeque<Vec<u8>>);
+
+    impl AsyncRead for Pieces {
+        fn poll_read(
+            mut self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+            room: &mut ReadBuf<'_>,
+        ) -> Poll<io::Result<()>> {
+            let Some(piece) = self.0.front_mut() else { return Poll::Ready(Ok(())) };
+            let take = piece.len().min(room.remaining());
+            room.put_slice(&piece[..take]);
+            piece.drain(..take);
+            if piece.is_empty() {
+                self.0.pop_front();
+            }
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    /// Frames of a length in four digits and so many bytes.
+    fn consume(inbox: &mut Inbox, scratch: &[u8], filled: &Filled, out: &mut Vec<Bytes>) {
+        let mut view = inbox.view(scratch, filled);
+        let mut missing = 0;
+        while let Some(header) = view.bytes().get(..6) {
+            let len: usize = std::str::from_utf8(header).unwrap().parse().unwrap();
+            if view.bytes().len() < 6 + len {
+                missing = 6 + len - view.bytes().len();
+                break;
+            }
+            view.consume(6);
+            out.push(view.take(len));
+        }
+        let left = view.bytes().len();
+        inbox.expect(missing);
+        inbox.settle(scratch, filled, left);
+    }
+
+    #[test]
+    fn frames_come_out_as_they_went_in_however_the_socket_cuts_them() {
+        let frames: Vec<Vec<u8>> = [0, 5, 70_000, 3, 16_384, 16_383, 200_000, 1]
+            .iter()
+            .map(|&size| (0..size).map(|i| (i % 251) as u8).collect())
+            .collect();
+        let all: Vec<u8> = frames
+            .iter()
+            .flat_map(|f| [format!("{:06}", f.len()).as_bytes(), f].concat())
+            .collect();
+        for piece in [7, 1000, 65_536, all.len()] {
+            let mut socket = Pieces(all.chunks(piece).map(<[u8]>::to_vec).collect());
+            let (mut inbox, mut scratch, mut got) =
+                (Inbox::default(), vec![0; 64 * 1024], Vec::new());
+            let mut cx = Context::from_waker(std::task::Waker::noop());
+            loop {
+                let Poll::Ready(filled) = inbox.poll_fill(&mut cx, &mut socket, &mut scratch)
+                else {
+                    panic!("never pending")
+                };
+                let filled = filled.unwrap();
+                if matches!(filled, Filled::End) {
+                    break;
+                }
+                consume(&mut inbox, &scratch, &filled, &mut got);
+            }
+            assert_eq!(got, frames, "pieces of {piece}");
+            assert_eq!((inbox.len(), inbox.rest.capacity()), (0, 0), "nothing is kept");
+        }
+    }
+}

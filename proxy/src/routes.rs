@@ -189,3 +189,78 @@ impl Routes {
         owners
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use cluster::Token;
+    use cluster::table::{Group, GroupId, Owner};
+
+    const S: Slot = Slot(3);
+
+    fn routes() -> (Routes, NodeIndex, NodeIndex) {
+        let routes = Routes::new(SlotCount::DEFAULT);
+        let (a, b) = (routes.node("a:1"), routes.node("b:1"));
+        routes.set(S, Route { node: a, epoch: Epoch(5), token: None });
+        (routes, a, b)
+    }
+
+    fn route(node: NodeIndex, epoch: u64, token: Option<u128>) -> Route<NodeIndex> {
+        Route { node, epoch: Epoch(epoch), token: token.map(Token) }
+    }
+
+    #[test]
+    fn the_higher_epoch_wins_but_a_node_is_believed_about_itself() {
+        let (routes, a, b) = routes();
+        for (from, news, is_news) in [
+            (None, route(b, 6, None), true),
+            (None, route(b, 5, None), false),
+            (Some(b), route(b, 4, None), false),
+            (Some(b), route(b, 6, Some(1)), true),
+            // The believed owner says that it is another one.
+            (Some(a), route(b, 4, None), true),
+            (Some(a), route(a, 4, None), false),
+            (Some(a), route(a, 5, Some(9)), true),
+        ] {
+            assert_eq!(routes.is_news(S, from, news), is_news, "{from:?} {news:?}");
+        }
+    }
+
+    #[test]
+    fn requests_on_their_way_are_counted_a_slot() {
+        let (routes, a, _) = routes();
+        routes.enter(S);
+        routes.enter(S);
+        assert_eq!((routes.in_flight(S), routes.in_flight(Slot(4))), (2, 0));
+        routes.hold(S);
+        assert_eq!(routes.leave(S), Way::Held);
+        routes.open(S);
+        assert_eq!(routes.leave(S), Way::Open(a));
+        assert_eq!(routes.in_flight(S), 0);
+    }
+
+    #[test]
+    fn a_table_says_what_is_newer_and_which_groups_have_moved() {
+        let (routes, a, _) = routes();
+        let group = |id, addr: &str| Group { id: GroupId(id), addr: addr.to_owned() };
+        let table = |second: &str| Table {
+            version: 1,
+            cluster: "c".to_owned(),
+            groups: vec![group(1, "a:1"), group(2, second)],
+            slots: (0..1024)
+                .map(|slot| Owner { epoch: Epoch(5), group: GroupId(1 + slot % 2) })
+                .collect(),
+        };
+        let newer = routes.newer_in(&table("b:1"));
+        assert_eq!(newer.len(), 1023, "slot 3 is known with the same epoch");
+        for (slot, news) in newer {
+            routes.set(slot, news);
+        }
+        let moved = routes.moved_groups(&table("b:1"), &table("b:2"));
+        assert_eq!(moved.len(), 511);
+        assert!(moved.iter().all(|(_, news)| *routes.addr(news.node) == *"b:2"));
+        assert_eq!(routes.route(S).node, a);
+        let owners = routes.owners();
+        assert_eq!(owners.iter().map(|(_, slots)| slots.len()).sum::<usize>(), 1024);
+    }
+}

@@ -6,7 +6,7 @@ use cluster::table::{Group, GroupId, Owner};
 use cluster::{Epoch, Table};
 use protocol::frame::{Value, decode};
 use protocol::request::encode_request;
-use proxy::{Config, TableSource};
+use proxy::{Config, Proxy, TableSource};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,6 +28,7 @@ pub(crate) struct Cluster {
     pub(crate) source: TableSource,
     pub(crate) stop: CancellationToken,
     pub(crate) running: JoinHandle<Result<(), proxy::Error>>,
+    registry: prometheus::Registry,
 }
 
 /// Settings under which tests do not take long.
@@ -60,9 +61,19 @@ impl Cluster {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let addr = listener.local_addr().unwrap();
         let stop = CancellationToken::new();
-        let running =
-            tokio::spawn(proxy::run(config, vec![listener], source.clone(), stop.clone()));
-        Self { addr, nodes, tables, source, stop, running }
+        let (proxy, registry) = (Proxy::new(config).unwrap(), prometheus::Registry::new());
+        proxy.register(&registry).unwrap();
+        let running = tokio::spawn(proxy.run(vec![listener], source.clone(), stop.clone()));
+        Self { addr, nodes, tables, source, stop, running, registry }
+    }
+
+    /// A number of the metrics page: `held_requests`, `errors_total{reason="arity"}`.
+    pub(crate) fn metric(&self, name: &str) -> u64 {
+        let page =
+            prometheus::TextEncoder::new().encode_to_string(&self.registry.gather()).unwrap();
+        let line =
+            page.lines().find_map(|line| line.strip_prefix(&format!("slipway_proxy_{name} ")));
+        line.unwrap_or_else(|| panic!("no metric {name}")).parse().unwrap()
     }
 
     pub(crate) async fn client(&self) -> Client {

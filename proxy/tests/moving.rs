@@ -28,8 +28,12 @@ async fn writes_of_a_sealed_slot_wait_and_leave_in_order() {
     client.send_all(&appends("foo", 1, 300)).await;
     assert!(client.hears_nothing().await);
     assert_eq!(c.nodes[0].get("foo").unwrap(), "0,");
+    let released = c.metric("held_requests_total{outcome=\"released\"}");
+    assert_eq!(c.metric("held_requests"), 299);
     c.nodes[0].set(FOO, Slot::Owned);
     let replies = client.replies(299).await;
+    assert_eq!(c.metric("held_requests") + c.metric("held_bytes") + c.metric("held_slots"), 0);
+    assert_eq!(c.metric("held_requests_total{outcome=\"released\"}") - released, 299);
     assert!(replies.iter().all(|r| matches!(r, Value::Int(_))), "{replies:?}");
     assert_eq!(c.nodes[0].get("foo").unwrap(), written(0, 300));
 }
@@ -236,6 +240,8 @@ async fn a_hold_without_an_end_is_one_clear_error_a_request() {
     c.nodes[0].set(FOO, Slot::Owned);
     assert_eq!(client.ask("set foo 3").await, ok());
     assert_eq!(c.nodes[0].executed(), ["get key1", "set foo 3"]);
+    assert_eq!(c.metric("errors_total{reason=\"hold_timeout\"}"), 2);
+    assert_eq!(c.metric("held_requests_total{outcome=\"timeout\"}"), 2);
 }
 
 #[tokio::test]
@@ -330,20 +336,24 @@ async fn at_the_bound_sockets_are_not_read_and_nothing_is_lost() {
     config.hold.requests_per_slot_max = 10;
     let c = Cluster::with(1, config).await;
     c.nodes[0].set(FOO, Slot::Sealed);
+    let mut first = c.client().await;
+    first.send("append foo x").await;
+    until("the slot is held", || c.metric("bounces_total{word=\"hold\"}") > 0).await;
     let mut clients = Vec::new();
     for _ in 0..4 {
         let mut client = c.client().await;
         client.send_all(&vec!["append foo x"; 50]).await;
         clients.push(client);
     }
-    sleep(Duration::from_millis(100)).await;
+    until("sockets are not read", || c.metric("back_pressure_total{limit=\"hold\"}") >= 3).await;
     assert!(clients[3].hears_nothing().await);
+    assert_eq!(c.metric("held_requests"), 10);
     c.nodes[0].set(FOO, Slot::Owned);
     for client in &mut clients {
         let replies = client.replies(50).await;
         assert!(replies.iter().all(|r| matches!(r, Value::Int(_))), "{replies:?}");
     }
-    assert_eq!(c.nodes[0].get("foo").unwrap().len(), 200);
+    assert_eq!(c.nodes[0].get("foo").unwrap().len(), 201);
 }
 
 #[tokio::test]

@@ -86,6 +86,7 @@ async fn past_the_bound_of_unanswered_bytes_a_socket_is_not_read() {
         assert!(sent < 120, "the proxy takes everything");
     }
     assert!(sent >= 64, "only {sent} MiB");
+    assert!(c.metric("back_pressure_total{limit=\"session\"}") > 0);
     c.nodes[0].behave(Manner::Good);
     for _ in 0..sent {
         assert_eq!(client.reply().await, ok());
@@ -234,7 +235,7 @@ async fn past_the_bound_of_all_sessions_only_idle_ones_are_read() {
         });
         halves.push(task);
     }
-    sleep(Duration::from_millis(100)).await;
+    until("somebody is not read", || c.metric("back_pressure_total{limit=\"process\"}") > 0).await;
     let mut small = c.client().await;
     assert_eq!(small.ask("set key1 1").await, ok());
     assert_eq!(small.ask("get key1").await, bulk("1"));

@@ -61,10 +61,7 @@ pub(super) fn selectors(expr: &str) -> Vec<Selector> {
         if is_call || KEYWORDS.contains(&word.text) || in_label_list(before) {
             continue;
         }
-        let matchers = rest
-            .strip_prefix('{')
-            .and_then(|rest| rest.split_once('}'))
-            .map(|(matchers, _)| matchers);
+        let matchers = rest.strip_prefix('{').and_then(up_to_the_end);
         let text =
             matchers.map_or_else(|| word.text.to_owned(), |m| format!("{}{{{m}}}", word.text));
         let rest = matchers.map_or(rest, |matchers| &rest[matchers.len() + 2..]);
@@ -121,6 +118,16 @@ fn words(expr: &str) -> Vec<Word<'_>> {
         }
     }
     found
+}
+
+/// Matchers, up to the bracket that ends them.
+fn up_to_the_end(rest: &str) -> Option<&str> {
+    let mut quoted = false;
+    let end = rest.find(|c| {
+        quoted ^= c == '"';
+        c == '}' && !quoted
+    });
+    end.map(|end| &rest[..end])
 }
 
 /// Whether the text ends within the brackets behind `by`, `on` and the like.

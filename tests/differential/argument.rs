@@ -14,8 +14,6 @@ const KEYS_EACH: usize = 3;
 /// The families, and how their keys begin.
 const FAMILIES: [(&str, char); 6] =
     [("string", 's'), ("hash", 'h'), ("list", 'l'), ("set", 'e'), ("zset", 'z'), ("hll", 'p')];
-/// Sorted sets whose scores are all 0, as commands on the order of names need them: only those commands write here.
-const LEX: (&str, char) = ("lex", 'x');
 /// Keys that are hard on whoever looks for tags, ends or text.
 const ODD_KEYS: [&[u8]; 8] =
     [b"", b"{}", b"{}x", b"{a", b"}{b}{c}", b"\x00\xff{a}\r\n", b"*?[a]\\{a}", b"with blank {a}"];
@@ -91,6 +89,8 @@ pub(crate) fn valid(rng: &mut StdRng, kind: &str, context: Context<'_>) -> Vec<u
     let at = context.serial * 37;
     match kind {
         "key" => key(rng, context),
+        // Sorted sets whose scores are all 0, as commands on the order of names need them: nobody else writes here.
+        "lexkey" => format!("x{}{}", rng.random_range(1..=KEYS_EACH), context.tag).into(),
         "value" | "element" => value(rng),
         "field" | "member" => member(rng),
         "int" => int(rng, -20..=20),
@@ -169,6 +169,7 @@ pub(crate) fn valid(rng: &mut StdRng, kind: &str, context: Context<'_>) -> Vec<u
 /// An argument in the place of that kind which a server should mostly refuse, and never do harm with.
 pub(crate) fn junk(rng: &mut StdRng, kind: &str) -> Vec<u8> {
     match kind {
+        "lexkey" => b"x missing".to_vec(),
         "key" => ODD_KEYS.choose(rng).map(|k| k.to_vec()).unwrap_or_default(),
         "float" | "score" | "weight" | "scorebound" => one_of(rng, &NOT_FLOATS),
         "timeout" => one_of(
@@ -267,7 +268,7 @@ pub(crate) fn key(rng: &mut StdRng, context: Context<'_>) -> Vec<u8> {
         return ODD_KEYS[rng.random_range(0..ODD_KEYS.len())].to_vec();
     }
     let any = FAMILIES[rng.random_range(0..FAMILIES.len())];
-    let own = FAMILIES.iter().chain([&LEX]).find(|(name, _)| *name == context.family);
+    let own = FAMILIES.iter().find(|(name, _)| *name == context.family);
     let (_, letter) = match own {
         Some(family) if !rng.random_ratio(1, 9) => *family,
         _ => any,

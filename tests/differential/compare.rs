@@ -1,9 +1,13 @@
 //! When two replies to one request are the same.
 //!
 //! Byte for byte, except: an order where Redis promises none, a few seconds where a clock is involved, and what is drawn at random or names the
-//! server itself. Sets and maps of RESP3 have no order.
+//! server itself. Sets and maps of RESP3 have no order. A score of -0 is one of 0: Redis keeps the sign in large sorted sets only.
 
 use super::wire::Reply;
+use std::fmt;
+
+/// Longer replies are cut where they are shown.
+const SHORT: usize = 400;
 
 /// Two servers ran the same request at most so far apart, in ms: on a busy machine, with both on it.
 const CLOCK_MS_MAX: i64 = 4000;
@@ -14,6 +18,41 @@ pub(crate) struct Mismatch {
     pub(crate) request: Vec<Vec<u8>>,
     pub(crate) redis: Reply,
     pub(crate) slipway: Reply,
+}
+
+impl fmt::Display for Mismatch {
+    /// Both replies, and of long ones the first place that differs.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (redis, slipway) = (self.redis.to_string(), self.slipway.to_string());
+        writeln!(f, "     redis   {}", cut(&redis))?;
+        writeln!(f, "     slipway {}", cut(&slipway))?;
+        if redis.len().max(slipway.len()) > SHORT {
+            let (left, right) = if rule(&self.request) == Rule::Exact {
+                (canonical(&self.redis), canonical(&self.slipway))
+            } else {
+                (tree(&self.redis), tree(&self.slipway))
+            };
+            writeln!(f, "     {}", first_difference(&left, &right))?;
+        }
+        Ok(())
+    }
+}
+
+fn cut(text: &str) -> String {
+    match text.char_indices().nth(SHORT) {
+        Some((at, _)) => format!("{}… ({} bytes)", &text[..at], text.len()),
+        None => text.to_owned(),
+    }
+}
+
+/// The first place where two replies differ, if they have the same shape that far.
+fn first_difference(left: &Reply, right: &Reply) -> String {
+    if let (Some(a), Some(b)) = (left.items(), right.items())
+        && let Some(at) = a.iter().zip(b).position(|(a, b)| a != b)
+    {
+        return format!("[{at}]{}", first_difference(&a[at], &b[at]));
+    }
+    format!(": {} / {}", cut(&left.to_string()), cut(&right.to_string()))
 }
 
 /// What of a reply counts.
@@ -55,7 +94,14 @@ pub(crate) fn mismatches(
             .flat_map(|(request, (redis, slipway))| mismatches(request, &[], redis, slipway))
             .collect();
     }
-    if agree(rule(request), redis, slipway) {
+    let of_scores =
+        matches!(request[0].to_ascii_uppercase().as_slice(), [b'Z', ..] | [b'B', b'Z', ..]);
+    let same = if of_scores {
+        agree(rule(request), &unsigned_zeros(redis), &unsigned_zeros(slipway))
+    } else {
+        agree(rule(request), redis, slipway)
+    };
+    if same {
         return Vec::new();
     }
     vec![Mismatch { request: request.to_vec(), redis: redis.clone(), slipway: slipway.clone() }]
@@ -127,6 +173,17 @@ pub(crate) fn sorted(reply: &Reply, group: usize) -> Reply {
     let mut groups: Vec<_> = items.chunks(group).collect();
     groups.sort_unstable();
     Reply::Items(*kind, groups.concat())
+}
+
+fn unsigned_zeros(reply: &Reply) -> Reply {
+    match reply {
+        Reply::Items(kind, items) => {
+            Reply::Items(*kind, items.iter().map(unsigned_zeros).collect())
+        }
+        Reply::Bulk(score) if score == b"-0" => Reply::Bulk(b"0".to_vec()),
+        Reply::Line(score) if score == b",-0" => Reply::line(",0"),
+        other => other.clone(),
+    }
 }
 
 /// The reply with nothing in its strings and numbers.

@@ -189,22 +189,27 @@ impl<'a> Generator<'a> {
 
     /// Makes it a request that nobody meant.
     fn spoil(&mut self, request: &mut Vec<Argument>) {
-        // Swapped or doubled, a time might become a short one.
-        let timed = request.iter().any(|argument| argument::is_time(argument.kind));
+        let has = |wanted: fn(&str) -> bool| request.iter().any(|argument| wanted(argument.kind));
+        // Swapped or doubled, a time might become a short one, and a member of a set without scores might become a score.
+        let timed = has(argument::is_time);
+        let fragile = timed || has(|kind| kind == "lexkey");
         let at = self.rng.random_range(0..request.len());
         match self.rng.random_range(0..20) {
             0 => request[0].bytes.push(b'X'),
             1..5 if at > 0 => drop(request.remove(at)),
-            5..7 => request.push(Argument { kind: "", bytes: b"1".to_vec() }),
+            5..7 => {
+                let more = if timed { "0.001" } else { "1" };
+                request.push(Argument { kind: "", bytes: more.as_bytes().to_vec() });
+            }
             7 => {
                 let word = ["NX", "GET", "WITHSCORES", "LIMIT", "COUNT", "EX", "REV", "ANY"]
                     .choose(&mut self.rng)
                     .unwrap();
                 request.push(Argument { kind: "", bytes: word.as_bytes().to_vec() });
             }
-            8..10 if at > 0 && !timed => request.insert(at, request[at].clone()),
-            10..12 if at > 1 && !timed => request.swap(at, at - 1),
-            _ if at > 0 => {
+            8..10 if at > 0 && !fragile => request.insert(at, request[at].clone()),
+            10..12 if at > 1 && !fragile => request.swap(at, at - 1),
+            _ if at > 0 && !(fragile && request[at].kind.is_empty()) => {
                 let kind = request[at].kind;
                 request[at].bytes = argument::junk(&mut self.rng, kind);
             }

@@ -8,6 +8,7 @@ use rand::seq::{IndexedRandom, SliceRandom};
 /// Words that stand for an argument; all others stand for themselves.
 const KINDS: &[&str] = &[
     "key",
+    "lexkey",
     "value",
     "element",
     "field",

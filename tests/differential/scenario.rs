@@ -15,11 +15,14 @@
 //! A closes, wait 60, B: …      A hangs up; 60 ms pass
 //! ```
 
+mod quoting;
+
 use super::allowed::{Allowed, Verdict};
 use super::compare::{Mismatch, mismatches};
 use super::duel::session::Session;
 use super::server::Server;
 use super::wire::{Connection, Reply, decode_requests, encode};
+use quoting::unquoted;
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt::Write;
 use std::time::{Duration, Instant};
@@ -33,6 +36,8 @@ const SCRIPTS: [&str; 5] = [
 ];
 
 const REPLY_MAX: Duration = Duration::from_secs(5);
+/// A script that has shown so many differences is not played on.
+const DIFFERENCES_MAX: usize = 5;
 /// What is due after a time may be so much later on a busy machine.
 const LATE_MAX: Duration = Duration::from_secs(3);
 
@@ -51,9 +56,10 @@ pub(crate) fn play_all(redis: &Server, slipway: &Server, allowed: &Allowed) -> V
                 actors: BTreeMap::new(),
                 kept: BTreeMap::new(),
             };
-            if let Err(why) = stage.play(lines) {
-                drop(stage);
-                faults.push(format!("== {name} (RESP{protocol})\n{why}"));
+            let found = stage.play(lines);
+            drop(stage);
+            if !found.is_empty() {
+                faults.push(format!("== {name} (RESP{protocol})\n{found}"));
                 slipway.revive();
                 // The other language would say the same once more.
                 break;
@@ -84,32 +90,43 @@ struct Actor {
 }
 
 impl Stage<'_> {
-    fn play(&mut self, lines: &str) -> Result<(), String> {
+    /// Plays the lines; returns what differed, in words: empty if nothing did.
+    fn play(&mut self, lines: &str) -> String {
         for server in self.servers {
-            let mut connection = Connection::open(&server.addr, REPLY_MAX)?;
-            let reply = connection.words("FLUSHALL");
-            if !reply.is("+OK") {
-                return Err(format!("FLUSHALL: {reply}"));
+            let flushed =
+                Connection::open(&server.addr, REPLY_MAX).map(|mut c| c.words("FLUSHALL"));
+            if flushed != Ok(Reply::line("+OK")) {
+                return format!("   FLUSHALL: {flushed:?}\n");
             }
         }
         let lines =
             lines.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
-        let mut told = String::new();
+        let (mut told, mut found, mut count) = (String::new(), String::new(), 0);
         for line in lines {
             let _ = writeln!(told, "   {line}");
-            self.line(line).map_err(|why| format!("{told}{why}"))?;
+            let (why, goes_on) = match self.line(line) {
+                Ok(()) => continue,
+                Err(Trouble::Differs(why)) => (why, count < DIFFERENCES_MAX),
+                Err(Trouble::Stuck(why)) => (format!("     {why}\n"), false),
+            };
+            count += 1;
+            found += &std::mem::take(&mut told);
+            found += &why;
+            if !goes_on {
+                break;
+            }
         }
-        Ok(())
+        found
     }
 
-    fn line(&mut self, line: &str) -> Result<(), String> {
+    fn line(&mut self, line: &str) -> Result<(), Trouble> {
         if let Some(ms) = line.strip_prefix("wait ") {
             std::thread::sleep(Duration::from_millis(ms.parse().unwrap()));
             return Ok(());
         }
         let (name, rest) = line.split_at(1);
         if !self.actors.contains_key(name) {
-            let actor = self.actor()?;
+            let actor = self.actor().map_err(Trouble::Stuck)?;
             self.actors.insert(name.to_owned(), actor);
         }
         if let Some(request) = rest.strip_prefix(":: ") {
@@ -123,7 +140,7 @@ impl Stage<'_> {
             self.send(name, request);
             self.reply(name, Duration::ZERO, Exactness::AsPromised)
         } else if let Some(request) = rest.strip_prefix("~ ") {
-            self.wait_in(name, request)
+            self.wait_in(name, request).map_err(Trouble::Stuck)
         } else if let Some(request) = rest.strip_prefix("! ") {
             self.send(name, request);
             Ok(())
@@ -134,7 +151,7 @@ impl Stage<'_> {
             let ms = after.trim().strip_prefix("after ").map_or(0, |ms| ms.parse().unwrap());
             self.reply(name, Duration::from_millis(ms), Exactness::AsPromised)
         } else if rest == " closes" {
-            self.close(name)
+            self.close(name).map_err(Trouble::Stuck)
         } else {
             panic!("no such line in a script: {line}")
         }
@@ -190,7 +207,7 @@ impl Stage<'_> {
         }
     }
 
-    fn reply(&mut self, name: &str, after: Duration, exactness: Exactness) -> Result<(), String> {
+    fn reply(&mut self, name: &str, after: Duration, exactness: Exactness) -> Result<(), Trouble> {
         let actor = self.actors.get_mut(name).unwrap();
         let bytes = (vec![b"(bytes)".to_vec()], Instant::now());
         let (request, sent) = actor.outstanding.pop_front().unwrap_or(bytes);
@@ -199,10 +216,8 @@ impl Stage<'_> {
             replies.push(connection.reply());
             let took = sent.elapsed();
             if !after.is_zero() && (took < after || took > after + LATE_MAX) {
-                return Err(format!(
-                    "   the reply came after {took:?}: {}",
-                    replies.last().unwrap()
-                ));
+                let reply = replies.last().unwrap();
+                return Err(Trouble::Stuck(format!("the reply came after {took:?}: {reply}")));
             }
         }
         actor.waits = false;
@@ -219,9 +234,8 @@ impl Stage<'_> {
         actor.session.answered(&request, redis);
         match found.iter().find(|mismatch| self.allowed.judge(mismatch) == Verdict::Unknown) {
             None => Ok(()),
-            Some(Mismatch { redis, slipway, .. }) => {
-                Err(format!("     redis   {redis}\n     slipway {slipway}"))
-            }
+            Some(mismatch) if slipway.is_lost() => Err(Trouble::Stuck(mismatch.to_string())),
+            Some(mismatch) => Err(Trouble::Differs(mismatch.to_string())),
         }
     }
 
@@ -242,29 +256,27 @@ impl Stage<'_> {
         let before = [self.servers[0].waiting()?, self.servers[1].waiting()?];
         self.send(name, request);
         self.actors.get_mut(name).unwrap().waits = true;
-        let waits = self.count(before.map(|count| count + 1));
-        let slipway = &mut self.actors.get_mut(name).unwrap().connections[1];
-        match waits {
-            Err(why) if slipway.has_input() => {
-                Err(format!("{why}; it answers {}", slipway.reply()))
-            }
-            waits => waits,
-        }
+        self.count(before.map(|count| count + 1), Some(name))
     }
 
     fn close(&mut self, name: &str) -> Result<(), String> {
         let before = [self.servers[0].waiting()?, self.servers[1].waiting()?];
         let waits = self.actors.remove(name).is_some_and(|actor| actor.waits);
-        if waits { self.count(before.map(|count| count - 1)) } else { Ok(()) }
+        if waits { self.count(before.map(|count| count - 1), None) } else { Ok(()) }
     }
 
-    fn count(&self, wanted: [i64; 2]) -> Result<(), String> {
+    /// Waits until so many clients wait; `waiter` is the one that should.
+    fn count(&mut self, wanted: [i64; 2], waiter: Option<&str>) -> Result<(), String> {
         for (server, wanted) in self.servers.iter().zip(wanted) {
             let begin = Instant::now();
             while server.waiting()? != wanted {
+                let waiter = waiter.and_then(|name| self.actors.get_mut(name));
+                if let Some(actor) = waiter.filter(|actor| actor.connections[1].has_input()) {
+                    return Err(format!("it does not wait: {}", actor.connections[1].reply()));
+                }
                 if begin.elapsed() > REPLY_MAX {
                     return Err(format!(
-                        "   blocked_clients does not become {wanted} at {}",
+                        "blocked_clients does not become {wanted} at {}",
                         server.addr
                     ));
                 }
@@ -275,50 +287,15 @@ impl Stage<'_> {
     }
 }
 
+/// Why a line is not as it should be.
+enum Trouble {
+    Differs(String),
+    /// And there is no use in going on.
+    Stuck(String),
+}
+
 #[derive(Clone, Copy)]
 enum Exactness {
     AsPromised,
     Exact,
-}
-
-/// The words of a line; those in double quotes with C's escapes.
-fn unquoted(line: &str) -> Vec<Vec<u8>> {
-    let mut words = Vec::new();
-    let mut rest = line.trim_start();
-    while !rest.is_empty() {
-        let (word, after) = if let Some(quoted) = rest.strip_prefix('"') {
-            unescaped(quoted)
-        } else {
-            let end = rest.find(' ').unwrap_or(rest.len());
-            (rest.as_bytes()[..end].to_vec(), &rest[end..])
-        };
-        words.push(word);
-        rest = after.trim_start();
-    }
-    words
-}
-
-/// What stands before the closing quote, and what behind it.
-fn unescaped(text: &str) -> (Vec<u8>, &str) {
-    let mut word = Vec::new();
-    let mut at = 0;
-    let bytes = text.as_bytes();
-    while bytes[at] != b'"' {
-        if bytes[at] != b'\\' {
-            word.push(bytes[at]);
-            at += 1;
-            continue;
-        }
-        at += 2;
-        word.push(match bytes[at - 1] {
-            b'r' => b'\r',
-            b'n' => b'\n',
-            b'x' => {
-                at += 2;
-                u8::from_str_radix(&text[at - 2..at], 16).unwrap()
-            }
-            other => other,
-        });
-    }
-    (word, &text[at + 1..])
 }

@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 /// Past this, what has been reached is good enough.
 const TIME_MAX: Duration = Duration::from_secs(90);
 
+/// Longer arguments are cut: Redis stores longer ones in another way.
+const LONG: usize = 66;
 /// Of so many steps, each two are tried.
 const PAIRS_MAX: usize = 24;
 
@@ -86,20 +88,22 @@ fn shorter_requests(
     end: Instant,
 ) -> bool {
     let mut changed = false;
-    for at in 0..steps.len() {
-        let mut argument = steps[at].request_len();
-        while argument > 1 && Instant::now() < end {
-            argument -= 1;
-            // Pairs and options with a value go together.
-            for many in [8, 2, 1] {
-                changed |= attempt(steps, fails, at, |request| {
+    for step in 0..steps.len() {
+        // Pairs, and options with a value, go together: hence 2, and 6 for what comes in threes as well.
+        for many in [256, 64, 16, 6, 2, 1] {
+            let mut argument = steps[step].request_len();
+            while argument > 1 && Instant::now() < end {
+                argument = argument.saturating_sub(many).max(1);
+                changed |= attempt(steps, fails, step, |request| {
                     let to = (argument + many).min(request.len());
-                    drop(request.drain(argument..to));
+                    drop(request.drain(argument.min(to)..to));
                 });
             }
-            changed |= attempt(steps, fails, at, |request| {
-                if request.get(argument).is_some_and(|arg| arg.len() > 70) {
-                    request[argument].truncate(66);
+        }
+        for argument in 1..steps[step].request_len() {
+            changed |= attempt(steps, fails, step, |request| {
+                if request[argument].len() > LONG {
+                    request[argument].truncate(LONG);
                 }
             });
         }

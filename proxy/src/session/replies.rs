@@ -349,3 +349,88 @@ impl Output {
         (self.len == 0 && self.tail.capacity() > 0).then(|| std::mem::take(&mut self.tail))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn asked(bytes: u32) -> Asked {
+        Asked { command: CommandId(0), started: Instant::now(), bytes, muted: false }
+    }
+
+    /// What a socket that takes at most `room` bytes a time gets.
+    fn written(replies: &mut Replies, room: usize) -> Vec<u8> {
+        let mut all = Vec::new();
+        while !replies.output().is_empty() {
+            let write = |pieces: &[IoSlice<'_>]| {
+                let mut left = room;
+                for piece in pieces {
+                    let take = piece.len().min(left);
+                    all.extend_from_slice(&piece[..take]);
+                    left -= take;
+                }
+                Ok(room - left)
+            };
+            replies.output().write(write).unwrap();
+        }
+        all
+    }
+
+    #[test]
+    fn replies_leave_in_the_order_of_requests_whenever_they_come() {
+        let long = vec![b'x'; 40_000];
+        for room in [1000, 33_000, usize::MAX] {
+            for turn in 0..24 {
+                // Every order in which four replies can come.
+                let mut order = vec![0, 1, 2, 3];
+                let (mut left, mut turn) = (turn, turn);
+                for place in (1..4).rev() {
+                    order.swap(place, left % (place + 1));
+                    left /= place + 1;
+                }
+                turn += 1;
+                let texts: [&[u8]; 4] = [b"+a\r\n", &long, b"-ERR c\r\n", b"$1\r\nd\r\n"];
+                let mut replies = Replies::default();
+                let first = replies.open(asked(10));
+                for _ in 1..4 {
+                    replies.open(asked(10));
+                }
+                for &index in &order {
+                    let frame = if index == 1 {
+                        Frame::Long(Bytes::from(long.clone()))
+                    } else {
+                        Frame::Short(texts[index])
+                    };
+                    let answered =
+                        replies.deliver(first + index as u32, 0, frame, Version::Resp2).unwrap();
+                    assert_eq!(answered.outcome == Outcome::ErrorReply, index == 2);
+                }
+                assert_eq!((replies.in_flight(), replies.waiting_bytes()), (0, 0), "{turn}");
+                assert_eq!(replies.unread_bytes(), texts.concat().len());
+                assert_eq!(written(&mut replies, room), texts.concat());
+                assert_eq!(replies.unread_bytes(), 0);
+            }
+        }
+    }
+
+    #[test]
+    fn an_answer_of_our_own_waits_for_its_turn() {
+        let mut replies = Replies::default();
+        let first = replies.open(asked(5));
+        replies.answer(asked(7), |out| out.extend_from_slice(b"+PONG\r\n"));
+        assert!(replies.output().is_empty());
+        assert_eq!(replies.waiting_bytes(), 5, "what is answered waits for nobody");
+        replies.deliver(first, 0, Frame::Short(b"+OK\r\n"), Version::Resp2);
+        replies.answer(asked(7), |out| out.extend_from_slice(b"+LAST\r\n"));
+        assert_eq!(written(&mut replies, usize::MAX), b"+OK\r\n+PONG\r\n+LAST\r\n");
+    }
+
+    #[test]
+    fn a_muted_reply_is_not_written_and_an_unknown_one_is_ignored() {
+        let mut replies = Replies::default();
+        let first = replies.open(Asked { muted: true, ..asked(5) });
+        assert!(replies.deliver(first + 9, 0, Frame::Short(b"+X\r\n"), Version::Resp2).is_none());
+        assert!(replies.deliver(first, 0, Frame::Short(b"+OK\r\n"), Version::Resp2).is_some());
+        assert!(replies.output().is_empty());
+    }
+}

@@ -65,9 +65,11 @@ fn list(session: &mut Session, request: Request<'_>) -> Outcome {
             b"normal" => all,
             b"master" | b"replica" | b"slave" | b"pubsub" => Vec::new(),
             other => {
-                return Err(
-                    format!("ERR Unknown client type '{}'", String::from_utf8_lossy(other)).into()
-                );
+                return Err(format!(
+                    "ERR Unknown client type '{}'",
+                    String::from_utf8_lossy(other)
+                )
+                .into());
             }
         },
         4.. if request.is(2, "id") => {

@@ -39,9 +39,11 @@ impl Conditions {
                 () if is("gt") => conditions.if_later = true,
                 () if is("lt") => conditions.if_earlier = true,
                 () => {
-                    return Err(
-                        format!("ERR Unsupported option {}", String::from_utf8_lossy(word)).into()
-                    );
+                    return Err(format!(
+                        "ERR Unsupported option {}",
+                        String::from_utf8_lossy(word)
+                    )
+                    .into());
                 }
             }
         }
