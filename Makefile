@@ -44,7 +44,7 @@ check: ## format, lints, documentation, scripts; nothing is run
 	cargo fmt --all --check
 	cargo clippy --release $(LOCKED) --workspace --all-targets -- -D warnings
 	cargo clippy --release $(LOCKED) -p slipway --no-default-features -- -D warnings
-	RUSTDOCFLAGS="-D warnings" cargo doc --release $(LOCKED) --workspace --no-deps --document-private-items --quiet
+	RUSTDOCFLAGS="-D warnings -A rustdoc::private_intra_doc_links" cargo doc --release $(LOCKED) --workspace --no-deps --document-private-items --quiet
 	bash -n .ci/run .ci/setup tests/accept/*.sh
 	@if command -v shellcheck >/dev/null; then shellcheck .ci/run .ci/setup tests/accept/*.sh; else echo "shellcheck is not installed: scripts are only parsed"; fi
 

@@ -26,18 +26,18 @@ const FAULTS_MAX: usize = 40;
 
 #[test]
 fn the_node_answers_as_redis_does() {
-    compare("node", &Server::node(), &Allowed::read(Place::Node));
+    compare(Place::Node, &Server::node(), &Allowed::read(Place::Node));
 }
 
 #[test]
 fn the_proxy_answers_as_redis_does() {
-    compare("proxy", &Server::proxy(), &Allowed::read(Place::Proxy));
+    compare(Place::Proxy, &Server::proxy(), &Allowed::read(Place::Proxy));
 }
 
 /// If Redis differs from itself, the comparison is to blame.
 #[test]
 fn redis_answers_as_itself() {
-    compare("redis", &Server::redis(), &Allowed::nothing());
+    compare(Place::Node, &Server::redis(), &Allowed::nothing());
 }
 
 #[test]
@@ -70,14 +70,14 @@ fn wrong_data_are_found_and_shrunk() {
     assert!(steps.len() <= 4, "{steps:#?}");
 }
 
-fn compare(name: &str, slipway: &Server, allowed: &Allowed) {
+fn compare(place: Place, slipway: &Server, allowed: &Allowed) {
     let (requests, seed) = size_and_seed(size(20_000, 100_000));
     let redis = Server::redis();
-    let scenarios = scenario::play_all(&redis, slipway, allowed);
+    let scenarios = scenario::play_all(&redis, slipway, allowed, place);
     let mut report =
         Run { redis: &redis, slipway, allowed, requests, seed, faults_max: FAULTS_MAX }.report();
     report.scenarios = scenarios;
-    report.conclude(name, seed, allowed);
+    report.conclude(seed, allowed);
 }
 
 fn against(lie: Lie) -> Report {

@@ -20,6 +20,7 @@ mod expiry;
 mod handoff;
 mod limits;
 mod links;
+mod micro;
 mod scanning;
 mod transactions;
 

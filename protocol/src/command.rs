@@ -15,7 +15,7 @@ pub use getkeys::getkeys;
 pub use keys::{KeyPositions, Keys, KeysError, Special};
 pub use table::{lookup, table};
 
-/// A command's place in [`table`]: dense, so it can index counters. Not stable between releases.
+/// A command's place in [`table()`]: dense, so it can index counters. Not stable between releases.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct CommandId(pub u16);
 
@@ -29,7 +29,7 @@ impl CommandId {
 /// One line of the table.
 #[derive(Clone, Copy, Debug)]
 pub struct Command {
-    /// Index into [`table`].
+    /// Index into [`table()`].
     pub id: CommandId,
     /// Lower case.
     pub name: &'static str,

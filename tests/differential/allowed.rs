@@ -23,8 +23,11 @@ pub(crate) enum When {
     Always,
     #[serde(rename = "keys in several slots")]
     KeysInSeveralSlots,
-    #[serde(rename = "transaction")]
-    Transaction,
+    #[serde(rename = "in a transaction")]
+    InTransaction,
+    #[serde(rename = "in a transaction, keys in several slots")]
+    InTransactionKeysInSeveralSlots,
+    /// Of an EXEC.
     #[serde(rename = "transaction in several slots")]
     TransactionInSeveralSlots,
 }
@@ -36,8 +39,6 @@ struct Difference {
     command: String,
     redis: String,
     slipway: String,
-    #[serde(default)]
-    diverges: bool,
     why: String,
     #[serde(skip)]
     used: Cell<u64>,
@@ -46,11 +47,11 @@ struct Difference {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Refusal {
-    command: String,
+    commands: Vec<String>,
     #[serde(default)]
     but: Vec<String>,
     when: When,
-    slipway: String,
+    slipway: Vec<String>,
     why: String,
     #[serde(skip)]
     used: Cell<u64>,
@@ -64,15 +65,6 @@ pub(crate) struct Allowed {
     difference: Vec<Difference>,
     #[serde(default)]
     refusal: Vec<Refusal>,
-}
-
-/// What the list says of a mismatch.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Verdict {
-    Unknown,
-    Meant,
-    /// Meant, and the data are not the same any more.
-    Diverged,
 }
 
 impl Allowed {
@@ -95,7 +87,8 @@ impl Allowed {
         Self::default()
     }
 
-    pub(crate) fn judge(&self, mismatch: &Mismatch) -> Verdict {
+    /// Whether a difference is meant.
+    pub(crate) fn has(&self, mismatch: &Mismatch) -> bool {
         let Mismatch { request, redis, slipway } = mismatch;
         let (request, redis, slipway) = (shown(request), redis.to_string(), slipway.to_string());
         let fits = |line: &&Difference| {
@@ -103,9 +96,9 @@ impl Allowed {
                 && matches(&line.redis, &redis)
                 && matches(&line.slipway, &slipway)
         };
-        let Some(line) = self.difference.iter().find(fits) else { return Verdict::Unknown };
+        let Some(line) = self.difference.iter().find(fits) else { return false };
         line.used.set(line.used.get() + 1);
-        if line.diverges { Verdict::Diverged } else { Verdict::Meant }
+        true
     }
 
     /// Whether any refusal is known, and it is worth finding out about slots.
@@ -120,12 +113,10 @@ impl Allowed {
         holds: impl Fn(When) -> bool,
     ) -> Option<&Refusal> {
         let request = shown(request);
-        let about = |line: &&Refusal| {
-            holds(line.when)
-                && matches(&line.command, &request)
-                && !line.but.iter().any(|but| matches(but, &request))
-        };
-        self.refusal.iter().find(about)
+        let fits = |patterns: &[String]| patterns.iter().any(|pattern| matches(pattern, &request));
+        self.refusal
+            .iter()
+            .find(|line| holds(line.when) && fits(&line.commands) && !fits(&line.but))
     }
 
     /// How often each line was used, and which was not.
@@ -135,7 +126,8 @@ impl Allowed {
             .iter()
             .map(|l| (format!("{} {} / {}", l.command, l.redis, l.slipway), l.used.get(), &l.why));
         let refusals = self.refusal.iter().map(|l| {
-            (format!("{} refused: {:?}, {}", l.command, l.when, l.slipway), l.used.get(), &l.why)
+            let line = format!("{} refused: {:?}, {}", l.commands.join(", "), l.when, l.slipway[0]);
+            (line, l.used.get(), &l.why)
         });
         let (mut table, mut unused) = (String::new(), Vec::new());
         for (line, used, why) in differences.chain(refusals) {
@@ -151,7 +143,8 @@ impl Allowed {
 impl Refusal {
     /// Whether this is the refusal it should be.
     pub(crate) fn is(&self, reply: &Reply) -> bool {
-        let fits = matches(&self.slipway, &reply.to_string());
+        let reply = reply.to_string();
+        let fits = self.slipway.iter().any(|pattern| matches(pattern, &reply));
         if fits {
             self.used.set(self.used.get() + 1);
         }

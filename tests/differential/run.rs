@@ -176,12 +176,9 @@ impl Fault {
 impl Report {
     /// Says everything, and fails if there is a difference, or if a full run has not seen what it should.
     #[expect(clippy::print_stdout, reason = "what a run covered is read by people")]
-    pub(crate) fn conclude(&self, name: &str, seed: u64, allowed: &Allowed) {
+    pub(crate) fn conclude(&self, seed: u64, allowed: &Allowed) {
         let (requests, seconds) = (self.requests, self.took.as_secs_f64());
-        println!(
-            "{name}: {requests} requests in {} rounds, {seconds:.1} s, DIFF_SEED={seed}",
-            self.rounds
-        );
+        println!("{requests} requests in {} rounds, {seconds:.1} s, DIFF_SEED={seed}", self.rounds);
         let (table, unused) = allowed.usage();
         print!("{table}");
         let served = |name: &str| self.served.get(name).copied().unwrap_or_default();

@@ -45,7 +45,7 @@ impl Duel<'_> {
         let (left, right) = (before(&mut pair.redis, &redis), before(&mut pair.slipway, &slipway));
         if left != right {
             let request = [request.clone(), vec![b"(and what is left)".to_vec()]].concat();
-            return Err(Stop::Found {
+            return Err(Stop {
                 mismatch: Mismatch { request, redis: left, slipway: right },
                 in_data: false,
             });
@@ -87,7 +87,7 @@ impl Duel<'_> {
             entries.len() < count && !request.get(2).is_some_and(|count| count.starts_with(b"-"));
         if strangers || twice {
             let mismatch = Mismatch { request: request.clone(), redis: whole, slipway };
-            return Err(Stop::Found { mismatch, in_data: false });
+            return Err(Stop { mismatch, in_data: false });
         }
         Ok(redis)
     }

@@ -35,14 +35,14 @@ impl Session {
 
     /// Whether a condition for a refusal holds for what is about to be sent.
     pub(crate) fn holds(&self, when: When, request: &Request, slots: &BTreeSet<Slot>) -> bool {
-        let name = name(request);
         match when {
             When::Always => true,
             When::KeysInSeveralSlots => slots.len() > 1,
-            When::Transaction => self.in_transaction,
+            When::InTransaction => self.in_transaction,
+            When::InTransactionKeysInSeveralSlots => self.in_transaction && slots.len() > 1,
             When::TransactionInSeveralSlots => {
-                let all: BTreeSet<_> = self.slots.union(slots).collect();
-                (self.in_transaction || name == b"WATCH") && !slots.is_empty() && all.len() > 1
+                let is_exec = name(request) == b"EXEC" && request.len() == 1;
+                is_exec && self.in_transaction && self.slots.len() > 1
             }
         }
     }
