@@ -20,7 +20,6 @@ mod expiry;
 mod handoff;
 mod limits;
 mod links;
-mod micro;
 mod scanning;
 mod transactions;
 
