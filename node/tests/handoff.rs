@@ -108,7 +108,7 @@ fn every_write_of_before_during_and_after_the_copy_is_at_the_new_owner() {
     let stall = pair.report()["stall_write_us"].as_u64().unwrap();
     println!("{count} increments, stall {stall} us, {}", pair.report());
 
-    assert_eq!(link(&pair.target).say(&format!("SLIPWAY DURABLE {M}")), "OK");
+    assert_eq!(link(&pair.target).say(&format!("SLIPWAY DURABLE {}:2", slot_of("{t}"))), "OK");
     assert_eq!(link(&pair.source).say(&format!("SLIPWAY CLEAN {M}")), "OK");
     let moved = pair.source.client().say("GET {t}:0");
     assert_eq!(moved, format!("-MOVED {} {}", slot_of("{t}"), pair.target.addr));
@@ -129,7 +129,7 @@ fn a_migration_that_is_called_off_leaves_everything_at_the_source() {
         slot_of("{t}"),
         pair.source.addr
     ));
-    assert!(late.contains("refused this migration for good"), "{late}");
+    assert!(late.contains("was called off here"), "{late}");
     assert!(!link(&pair.source).say(&format!("SLIPWAY ARM {M}")).starts_with("[OK"));
 }
 

