@@ -6,15 +6,17 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
-/// The program under test: `SLIPWAY_BIN`, or the one cargo has built beside the tests.
+/// The program under test: `SLIPWAY_BIN`, or the one cargo has built beside this test (a folder up) or bench.
 pub fn program() -> PathBuf {
     if let Some(path) = std::env::var_os("SLIPWAY_BIN") {
         return path.into();
     }
     let here = std::env::current_exe().unwrap();
-    let built = here.parent().and_then(Path::parent).unwrap().join("slipway");
-    assert!(built.exists(), "{} is missing: run `make build` first", built.display());
-    built
+    let beside = here.ancestors().skip(1).take(2).map(|directory| directory.join("slipway"));
+    beside
+        .into_iter()
+        .find(|built| built.is_file())
+        .unwrap_or_else(|| panic!("no slipway beside {}: run `make build` first", here.display()))
 }
 
 /// A port nobody listens on at the moment, on the loopback address.
