@@ -59,7 +59,7 @@ fn main() -> Result<()> {
         report.show_case(&mut std::io::stdout(), &case.name)?;
     }
     report.write(&args.json)?;
-    report.show_end(&mut std::io::stdout(), &args.json)?;
+    Report::show_end(&mut std::io::stdout(), &args.json)?;
     Ok(())
 }
 

@@ -72,7 +72,7 @@ impl Report {
         Ok(())
     }
 
-    pub(crate) fn show_end(&self, to: &mut impl Write, file: &Path) -> Result<()> {
+    pub(crate) fn show_end(to: &mut impl Write, file: &Path) -> Result<()> {
         let cpu = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
         let model =
             cpu.lines().find_map(|line| line.strip_prefix("model name")).unwrap_or_default();
