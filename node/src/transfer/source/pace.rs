@@ -3,6 +3,7 @@
 use parking_lot::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
 /// A token bucket of one second's depth at most a tenth of a second ahead.
@@ -12,12 +13,15 @@ pub(crate) struct Pace {
     bytes_per_second: AtomicU64,
     /// When the next byte may leave.
     free_at: Mutex<Option<Instant>>,
+    /// Wakes who waits for a turn that the old ceiling gave.
+    changed: Notify,
 }
 
 impl Pace {
     pub(crate) fn set(&self, bytes_per_second: u64) {
         self.bytes_per_second.store(bytes_per_second, Ordering::Relaxed);
         *self.free_at.lock() = None;
+        self.changed.notify_waiters();
     }
 
     pub(crate) fn get(&self) -> u64 {
@@ -33,6 +37,8 @@ impl Pace {
         if rate == 0 {
             return;
         }
+        let mut changed = std::pin::pin!(self.changed.notified());
+        changed.as_mut().enable();
         let turn = {
             let mut free_at = self.free_at.lock();
             let now = Instant::now();
@@ -40,7 +46,10 @@ impl Pace {
             *free_at = Some(turn + Duration::from_secs_f64(bytes as f64 / rate as f64));
             turn
         };
-        tokio::time::sleep_until(turn).await;
+        tokio::select! {
+            () = tokio::time::sleep_until(turn) => {}
+            () = changed => {}
+        }
     }
 }
 
@@ -63,5 +72,21 @@ mod tests {
             Duration::from_secs(2),
             "the fifth leaves when the fourth has been paid for"
         );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_new_ceiling_holds_from_now_on() {
+        let pace = std::sync::Arc::new(Pace::default());
+        pace.set(1);
+        pace.wait(3600).await;
+        let waiting = tokio::spawn({
+            let pace = pace.clone();
+            async move { pace.wait(1).await }
+        });
+        tokio::task::yield_now().await;
+        let start = Instant::now();
+        pace.set(0);
+        waiting.await.unwrap();
+        assert_eq!(start.elapsed(), Duration::ZERO, "nobody sleeps out the hour of the old one");
     }
 }
