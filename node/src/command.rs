@@ -7,8 +7,10 @@
 //! A function reads its arguments from [`Ctx::args`] (the arity is checked), works on [`Ctx::txn`], and writes exactly one reply. It returns an
 //! error only if it has changed nothing; what it wrote of the reply is then forgotten.
 
+mod bitmap;
 mod connection;
 mod hash;
+mod hyperloglog;
 mod key;
 mod list;
 mod parse;
@@ -31,6 +33,7 @@ use protocol::reply::{Reply, errors};
 use protocol::slicer::Args;
 use std::sync::OnceLock;
 
+pub(crate) use hyperloglog::refresh;
 pub(crate) use slipway::{Word, word};
 
 /// The arguments of a request; 0 is the command's name.
@@ -199,8 +202,10 @@ impl std::fmt::Debug for Run {
 type Table = &'static [(&'static str, Run)];
 
 const FAMILIES: &[Table] = &[
+    bitmap::TABLE,
     connection::TABLE,
     hash::TABLE,
+    hyperloglog::TABLE,
     key::TABLE,
     list::TABLE,
     server::TABLE,
