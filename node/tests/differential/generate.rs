@@ -55,6 +55,9 @@ const TEMPLATES: &[&str] = &[
     "PERSIST {k}",
     "RENAME {k} {k}",
     "RENAMENX {k} {k}",
+    "COPY {k} {k} REPLACE?",
+    "COPY {k} {k} {copyopt}? {copyopt}?",
+    "COPY {kZ} {kZ} replace",
     "OBJECT encoding|ENCODING|refcount|idletime|freq|nonsense {k}",
     "RANDOMKEY",
     "DBSIZE",
@@ -165,7 +168,7 @@ const TEMPLATES: &[&str] = &[
     "ZSCAN {kz} 0 {scanopt}? COUNT 1000",
     // bitmaps
     "SETBIT {kb} {bitat} {bit}",
-    "SETBIT {k} {bitat} {bit}",
+    "SETBIT {k} {headerbit} {bit}",
     "GETBIT {kb} {bitat}",
     "BITCOUNT {kb}",
     "BITCOUNT {k} {i}? {i}?",
@@ -178,7 +181,7 @@ const TEMPLATES: &[&str] = &[
     "BITOP AND|OR|XOR {k} {kb} {ks} {kn}",
     "BITFIELD {kb} {fieldop}* {fieldop}*",
     "BITFIELD {kb} {fieldop}? GET {width} {fieldat}",
-    "BITFIELD {k} {fieldop}?",
+    "BITFIELD {k} GET {width} {fieldat}",
     "BITFIELD_RO {kb} GET {width} {fieldat}",
     "BITFIELD_RO {kb} {fieldop}*",
     "STRLEN {kb}",
@@ -573,6 +576,9 @@ impl Generator {
                     ],
                     into,
                 );
+            }
+            "copyopt" => {
+                return self.option(&["REPLACE", "DB 0", "DB 99", "DB x", "DB", "what"], into);
             }
             "countopt" => {
                 return self.option(&["COUNT 2", "COUNT 0", "COUNT x", "COUNT 10", "what"], into);
