@@ -173,8 +173,8 @@ impl Sketch {
 
     /// Raises every register to what it is in `registers`.
     pub(super) fn raise_all(&mut self, registers: &Registers) -> Result<(), CommandError> {
-        let raised = registers.0.iter().enumerate().filter(|(_, value)| **value > 0);
-        raised.map(|(register, &value)| self.raise(register, value).map(drop)).collect()
+        let mut raised = registers.0.iter().enumerate().filter(|(_, value)| **value > 0);
+        raised.try_for_each(|(register, &value)| self.raise(register, value).map(drop))
     }
 
     fn raise(&mut self, register: usize, value: u8) -> Result<bool, CommandError> {

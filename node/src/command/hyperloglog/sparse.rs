@@ -63,7 +63,7 @@ fn push(codes: &mut SmallVec<[u8; 5]>, value: u8, registers: usize) {
     match registers {
         0 => {}
         _ if value > 0 => codes.push(values(value, registers)),
-        ..=SHORT_ZEROS_MAX => codes.push((registers - 1) as u8),
+        1..=SHORT_ZEROS_MAX => codes.push((registers - 1) as u8),
         _ => {
             codes.push(LONG_ZEROS | ((registers - 1) >> 8) as u8);
             codes.push((registers - 1) as u8);
