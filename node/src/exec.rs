@@ -60,6 +60,8 @@ pub struct Told {
     pub misses: u32,
     /// Keys that had expired when they were read, to be deleted.
     pub expired: Vec<(Slot, u8, Vec<u8>)>,
+    /// Sketches whose estimate was out of date, to be given a new one.
+    pub stale: Vec<(Slot, u8, Vec<u8>)>,
 }
 
 /// What a command does with its slots.
@@ -110,7 +112,7 @@ pub fn run(
     }
     let result = check_room(shared, call.command)
         .and_then(|()| invoke(shared, call, caller.version, &mut txn, out));
-    let mut told = Told { expired: txn.take_expired(), ..Told::default() };
+    let mut told = Told { expired: txn.take_expired(), stale: txn.take_stale(), ..Told::default() };
     (told.hits, told.misses) = txn.lookups();
     let result = result.and_then(|()| if call.command.is_write() { txn.commit() } else { Ok(()) });
     if let Err(error) = result {
@@ -230,4 +232,19 @@ pub fn delete_expired(
         }
     }
     deleted
+}
+
+/// Keeps new estimates in sketches, unless their slot takes no writes now: it is for speed alone.
+pub fn refresh_stale(shared: &Shared, scratch: &mut Scratch, keys: Vec<(Slot, u8, Vec<u8>)>) {
+    for (slot, db, key) in keys {
+        let mut nowhere = Vec::new();
+        let Ok(entered) = enter(shared, &[slot], Access::Write, None, &mut nowhere) else {
+            continue;
+        };
+        let mut txn = Txn::new(shared, scratch, entered, db, Reads::Committed);
+        let kept = crate::command::refresh(&mut txn, &key).and_then(|()| txn.commit());
+        if let Err(error) = kept {
+            tracing::debug!(error = %error.line(), "an estimate was not kept");
+        }
+    }
 }

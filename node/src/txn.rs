@@ -99,6 +99,8 @@ pub struct Txn<'a> {
     changes: usize,
     /// Keys a read found expired; somebody should delete them.
     expired: Vec<(Slot, u8, Vec<u8>)>,
+    /// Sketches whose estimate a read found out of date; somebody should keep a new one.
+    stale: Vec<(Slot, u8, Vec<u8>)>,
     hits: u32,
     misses: u32,
     is_ended: bool,
@@ -148,6 +150,7 @@ impl<'a> Txn<'a> {
             db,
             changes: 0,
             expired: Vec::new(),
+            stale: Vec::new(),
             hits: 0,
             misses: 0,
             is_ended: false,
@@ -183,6 +186,21 @@ impl<'a> Txn<'a> {
     /// Keys that reads found expired.
     pub fn take_expired(&mut self) -> Vec<(Slot, u8, Vec<u8>)> {
         std::mem::take(&mut self.expired)
+    }
+
+    /// Notes that the estimate of the sketch at `key` is out of date. If the slot may be written it is made anew at once.
+    pub(crate) fn note_stale(&mut self, key: &[u8]) -> Result<(), CommandError> {
+        let part = self.part(key)?;
+        if matches!(self.parts[part].guard, Guard::Exclusive(_)) {
+            return crate::command::refresh(self, key);
+        }
+        self.stale.push((self.parts[part].slot, self.db, key.to_vec()));
+        Ok(())
+    }
+
+    /// Keys that [`Self::note_stale`] noted.
+    pub(crate) fn take_stale(&mut self) -> Vec<(Slot, u8, Vec<u8>)> {
+        std::mem::take(&mut self.stale)
     }
 
     /// How many keys were looked for and found, and not found.

@@ -21,6 +21,7 @@ mod handoff;
 mod limits;
 mod links;
 mod scanning;
+mod sketches;
 mod transactions;
 
 #[global_allocator]

@@ -123,7 +123,12 @@ fn write(asks: &Asks<'_>, reply: &mut Reply<'_>) -> Answer {
             reply.array(asks.count() - 1);
             asks.args(1).for_each(|key| reply.int(i64::from(asks.worker.routes.count.of(key).0)));
         }
-        "command" => protocol::command::answer(asks.request.frame, asks.request.args, reply),
+        "command" => protocol::command::answer(
+            asks.request.frame,
+            asks.request.args,
+            Command::is_served,
+            reply,
+        ),
         "client" => return client::client(asks, reply),
         "config" => return config::config(asks, reply),
         "info" => info::info(asks, reply),

@@ -173,6 +173,12 @@ mod tests {
             ("slotsdel 7", Plan::Send(Slot(7))),
             ("slotsscan 9 0", Plan::Send(Slot(9))),
             ("zunionstore {a}d 2 {a}x {a}y", Plan::Send(SlotCount::DEFAULT.of(b"a"))),
+            ("bitop and {a}d {a}x {a}y", Plan::Send(SlotCount::DEFAULT.of(b"a"))),
+            ("setbit foo 1 1", Plan::Send(Slot(289))),
+            ("pfcount foo", Plan::Send(Slot(289))),
+            ("pfcount {a}x {a}y", Plan::Send(SlotCount::DEFAULT.of(b"a"))),
+            ("pfmerge {a}d {a}x", Plan::Send(SlotCount::DEFAULT.of(b"a"))),
+            ("copy foo foo db 1", Plan::Send(Slot(289))),
         ] {
             assert_eq!(planned(line), Ok(want), "{line}");
         }
@@ -185,6 +191,10 @@ mod tests {
             ("mset a 1 b", "ERR wrong number of arguments for 'mset' command"),
             ("rename foo key1", "CROSSSLOT"),
             ("zunionstore d 2 x y", "CROSSSLOT"),
+            ("bitop or foo key1", "CROSSSLOT"),
+            ("pfcount foo key1", "CROSSSLOT"),
+            ("pfmerge foo key1", "CROSSSLOT"),
+            ("copy foo key1", "CROSSSLOT"),
             ("zunionstore d 9 x y", "ERR syntax error"),
             ("slotsscan x 0", "ERR value is not an integer"),
             ("slotsdel 1 1024", "ERR invalid slot number = 1024"),

@@ -10,6 +10,7 @@ use super::{Ctx, Outcome, Run, Table};
 pub(super) use whole::{Page, flush_all_databases, scan_page};
 
 pub(super) const TABLE: Table = &[
+    ("copy", Run::Keys(rename::copy)),
     ("dbsize", Run::Slots(whole::dbsize)),
     ("del", Run::Keys(del)),
     ("exists", Run::Keys(exists)),

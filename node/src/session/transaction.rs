@@ -268,7 +268,8 @@ impl Session {
                     }
                 },
             }
-            if command.is_write() {
+            // PFCOUNT keeps what it counted: what stands behind it in the transaction must see that, so it cannot be done afterwards.
+            if command.is_write() || command.name == "pfcount" {
                 access = Access::Write;
             }
             steps.push(Step::Data { command, run, frame, args });
@@ -359,7 +360,7 @@ impl Exec {
         Reply::new(out, caller.version).array(self.steps.len());
         let outcome =
             self.steps.iter().try_for_each(|step| step.run(shared, caller.version, &mut txn, out));
-        let expired = txn.take_expired();
+        let (expired, stale) = (txn.take_expired(), txn.take_stale());
         let db = txn.db;
         let outcome =
             outcome.and_then(|()| if self.access == Access::Write { txn.commit() } else { Ok(()) });
@@ -368,7 +369,7 @@ impl Exec {
             Reply::new(out, caller.version).error(error.line().as_bytes());
         }
         let failed = out.get(start) == Some(&b'-');
-        (Done::Executed(Told { failed, expired, ..Told::default() }), db)
+        (Done::Executed(Told { failed, expired, stale, ..Told::default() }), db)
     }
 }
 

@@ -285,6 +285,9 @@ impl Session {
                 with_scratch(|scratch| exec::delete_expired(&self.shared, scratch, told.expired));
             self.stats.expired.add(deleted as u64);
         }
+        if !told.stale.is_empty() {
+            with_scratch(|scratch| exec::refresh_stale(&self.shared, scratch, told.stale));
+        }
     }
 
     fn count_failure(&self, command: &Command, start: usize) {

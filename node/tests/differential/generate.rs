@@ -55,6 +55,9 @@ const TEMPLATES: &[&str] = &[
     "PERSIST {k}",
     "RENAME {k} {k}",
     "RENAMENX {k} {k}",
+    "COPY {k} {k} REPLACE?",
+    "COPY {k} {k} {copyopt}? {copyopt}?",
+    "COPY {kZ} {kZ} replace",
     "OBJECT encoding|ENCODING|refcount|idletime|freq|nonsense {k}",
     "RANDOMKEY",
     "DBSIZE",
@@ -163,6 +166,47 @@ const TEMPLATES: &[&str] = &[
     "ZDIFFSTORE {kz} {numkeys} {kz} {kz}",
     "ZINTERCARD {numkeys} {kz} {kz} {limitopt}?",
     "ZSCAN {kz} 0 {scanopt}? COUNT 1000",
+    // bitmaps
+    "SETBIT {kb} {bitat} {bit}",
+    "SETBIT {k} {headerbit} {bit}",
+    "GETBIT {kb} {bitat}",
+    "BITCOUNT {kb}",
+    "BITCOUNT {k} {i}? {i}?",
+    "BITCOUNT {kb} {bitedge} {bitedge} BYTE|bit|word?",
+    "BITPOS {kb} {bit}",
+    "BITPOS {k} {bit} {bitedge}",
+    "BITPOS {kb} {bit} {bitedge} {bitedge} byte|BIT|word?",
+    "BITOP AND|or|XOR|not|nand {kb} {kb}*",
+    "BITOP NOT {kb} {kb}",
+    "BITOP AND|OR|XOR {k} {kb} {ks} {kn}",
+    "BITFIELD {kb} {fieldop}* {fieldop}*",
+    "BITFIELD {kb} {fieldop}? GET {width} {fieldat}",
+    "BITFIELD {k} GET {width} {fieldat}",
+    "BITFIELD_RO {kb} GET {width} {fieldat}",
+    "BITFIELD_RO {kb} {fieldop}*",
+    "STRLEN {kb}",
+    "SETRANGE {kb} {offset} {v}",
+    "DEL {kb}",
+    // sketches
+    "PFADD {kp} {e}*",
+    "PFADD {kp} {v}?",
+    "PFADD {kP} {crowd}",
+    "PFADD {k} {e}",
+    "PFCOUNT {kp}",
+    "PFCOUNT {kP}",
+    "PFCOUNT {kp}* {kP}?",
+    "PFCOUNT {k}*",
+    "PFMERGE {kp} {kp}*",
+    "PFMERGE {kp}",
+    "PFMERGE {kP} {kp} {kP}",
+    "PFMERGE {k} {kp}",
+    "GET {kp}",
+    "GET {kP}",
+    "STRLEN {kP}",
+    "SET {kp} {sketch}",
+    "SETBIT {kp} {headerbit} {bit}",
+    "DEL {kP}",
+    "RENAME {kp} {kP}",
     // large collections: other ways through the store, other encodings in Redis
     "RPUSH {kL} {many}",
     "LPUSH {kL} {many}",
@@ -312,7 +356,8 @@ impl Generator {
         let text: String = match name {
             "k" => {
                 // Not x: BYLEX is only defined for equal scores, so nothing else may come there by RENAME.
-                let kinds = ['s', 'n', 'h', 'l', 't', 'z', 's', 'h', 'l', 'L', 'T', 'Z', 'H'];
+                let kinds =
+                    ['s', 'n', 'h', 'l', 't', 'z', 's', 'h', 'l', 'L', 'T', 'Z', 'H', 'b', 'p'];
                 let kind = kinds[self.random.random_range(0..kinds.len())];
                 self.key(kind)
             }
@@ -390,6 +435,65 @@ impl Generator {
                 .to_owned(),
             "c" => self.one(&["0", "1", "2", "3", "10", "-1", "-3", "x", "100"]).to_owned(),
             "offset" => self.one(&["0", "1", "5", "20", "-1", "x", "536870912"]).to_owned(),
+            "bit" => self.one(&["0", "1", "0", "1", "0", "1", "2", "-1", "x"]).to_owned(),
+            "bitat" => {
+                if self.random.random_ratio(1, 10) {
+                    self.one(&["-1", "x", "4294967296", "01", "", "9223372036854775808", "1000"])
+                        .to_owned()
+                } else {
+                    self.random.random_range(0..100).to_string()
+                }
+            }
+            "bitedge" => {
+                if self.random.random_ratio(1, 12) {
+                    self.one(&[
+                        "x",
+                        "",
+                        "9223372036854775807",
+                        "-9223372036854775808",
+                        "1000",
+                        "-1000",
+                    ])
+                    .to_owned()
+                } else {
+                    self.random.random_range(-40..100).to_string()
+                }
+            }
+            // Not behind the header: Redis keeps half of what a failing PFADD did to registers that are damaged.
+            "headerbit" => self.random.random_range(0..128).to_string(),
+            "width" => self.width(),
+            "fieldat" => self.field_offset(),
+            "fieldop" => {
+                if self.random.random_ratio(1, 3) {
+                    let how = self.one(&["WRAP", "sat", "FAIL", "SAT", "FAIL", "none"]);
+                    into.extend([b"OVERFLOW".to_vec(), how.into()]);
+                }
+                let action =
+                    self.one(&["GET", "SET", "INCRBY", "set", "incrby", "INCRBY", "SET", "put"]);
+                into.extend([action.into(), self.width().into(), self.field_offset().into()]);
+                if !action.eq_ignore_ascii_case("GET") {
+                    into.push(self.field_number().into());
+                }
+                return;
+            }
+            "crowd" => {
+                for _ in 0..self.random.random_range(1..1500) {
+                    into.push(self.random.random_range(0..100_000).to_string().into_bytes());
+                }
+                return;
+            }
+            "sketch" => {
+                let text: &[u8] = match self.random.random_range(0..7) {
+                    0 => b"HYLL",
+                    1 => b"HYLL\x00\0\0\0\0\0\0\0\0\0\0\0",
+                    2 => b"HYLL\x01\0\0\0\0\0\0\0\0\0\0\x80",
+                    3 => b"HYLL\x02\0\0\0\0\0\0\0\0\0\0\x80\x7f\xff",
+                    4 => b"HYLL\x01abc\x07\0\0\0\0\0\0\0\x7f\xff",
+                    5 => b"HYLL\x01\0\0\0\x07\0\0\0\0\0\0\x80\x40\x00\x83\x84\x84\x3f\x7f\xb8",
+                    _ => b"HYLL\x01\0\0\0\x07\0\0\0\0\0\0\x80\xff\x7f\xfb",
+                };
+                return into.push(text.to_vec());
+            }
             "secs" => {
                 self.one(&["100", "1000", "0", "-1", "x", "9223372036854775807", "500"]).to_owned()
             }
@@ -473,6 +577,9 @@ impl Generator {
                     into,
                 );
             }
+            "copyopt" => {
+                return self.option(&["REPLACE", "DB 0", "DB 99", "DB x", "DB", "what"], into);
+            }
             "countopt" => {
                 return self.option(&["COUNT 2", "COUNT 0", "COUNT x", "COUNT 10", "what"], into);
             }
@@ -515,6 +622,42 @@ impl Generator {
             other => panic!("no such placeholder: {other}"),
         };
         into.push(text.into_bytes());
+    }
+
+    /// A type of BITFIELD.
+    fn width(&mut self) -> String {
+        if self.random.random_ratio(1, 15) {
+            return self.one(&["i65", "u64", "u0", "8", "I8", "i", "i08"]).to_owned();
+        }
+        let bits = match self.random.random_range(0..4) {
+            0 => self.one(&["8", "16", "32"]).to_owned(),
+            1 => self.one(&["1", "63", "62", "2"]).to_owned(),
+            _ => self.random.random_range(1..64).to_string(),
+        };
+        match self.random.random_range(0..8) {
+            0 => "i64".to_owned(),
+            1..4 => format!("u{bits}"),
+            _ => format!("i{bits}"),
+        }
+    }
+
+    fn field_offset(&mut self) -> String {
+        match self.random.random_range(0..12) {
+            0 => self.one(&["-1", "x", "#", "#x", "4294967296", "#-1", "", "#600"]).to_owned(),
+            1..5 => format!("#{}", self.random.random_range(0..6)),
+            _ => self.random.random_range(0..80).to_string(),
+        }
+    }
+
+    fn field_number(&mut self) -> String {
+        match self.random.random_range(0..10) {
+            0 => "x".to_owned(),
+            1 => i64::MAX.to_string(),
+            2 => i64::MIN.to_string(),
+            3 => self.random.random::<i64>().to_string(),
+            4..7 => self.random.random_range(-300..300).to_string(),
+            _ => self.random.random_range(-3..4).to_string(),
+        }
     }
 
     fn option(&mut self, of: &[&str], into: &mut Vec<Vec<u8>>) {

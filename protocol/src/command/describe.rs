@@ -49,6 +49,12 @@ pub(super) fn subcommand_docs(command: &Command, sub: &Subcommand, reply: &mut R
     Line::of_sub(command, sub).docs(0, reply);
 }
 
+/// Whether a command or one of its subcommands is in an ACL category, given without its `@`.
+pub(super) fn is_in_category(command: &Command, sub: Option<&Subcommand>, category: &[u8]) -> bool {
+    let line = sub.map_or_else(|| Line::of(command), |sub| Line::of_sub(command, sub));
+    line.categories.iter().any(|name| name.as_bytes()[1..].eq_ignore_ascii_case(category))
+}
+
 /// What COMMAND tells of a command or a subcommand.
 struct Line {
     /// `get`, `config|get`

@@ -146,12 +146,16 @@ fn command_docs_is_what_redis_answers_but_for_arguments_and_history() {
     }
 }
 
-fn answered(version: Version, request: &[&[u8]]) -> Value {
-    let mut frame = Vec::new();
+fn sliced(request: &[&[u8]]) -> (Vec<u8>, Args) {
+    let (mut frame, mut args) = (Vec::new(), Args::new());
     protocol::request::encode_request(&mut frame, request);
-    let mut args = Args::new();
     slice_request(&frame, &Limits::default(), &mut args).unwrap();
-    written(version, |reply| answer(&frame, &args, reply))
+    (frame, args)
+}
+
+fn answered(version: Version, request: &[&[u8]]) -> Value {
+    let (frame, args) = sliced(request);
+    written(version, |reply| answer(&frame, &args, Command::is_served, reply))
 }
 
 #[test]
@@ -160,7 +164,11 @@ fn command_and_its_subcommands_are_answered_as_redis_does() {
     for version in [Version::Resp2, Version::Resp3] {
         let mut connection = server.connect();
         hello(version, &mut connection);
-        let requests: [&[&[u8]]; 9] = [
+        let requests: [&[&[u8]]; 13] = [
+            &[b"command", b"list", b"filterby", b"module", b"nosuch"],
+            &[b"command", b"list", b"filterby", b"aclcat", b"nosuch"],
+            &[b"command", b"list", b"filterby", b"pattern"],
+            &[b"command", b"list", b"sortby", b"pattern", b"x"],
             &[b"COMMAND", b"INFO", b"get", b"nosuch", b"CONFIG|GET", b"config|nosuch", b"set|x"],
             &[b"command", b"docs", b"nosuch"],
             &[b"command", b"help"],
@@ -175,6 +183,35 @@ fn command_and_its_subcommands_are_answered_as_redis_does() {
             let (theirs, ours) = (connection.call(request), answered(version, request));
             assert_eq!(ours, theirs, "{:?}", String::from_utf8_lossy(&request.join(&b' ')));
         }
+    }
+}
+
+#[test]
+fn command_list_filters_as_redis_does() {
+    let server = Server::start();
+    let mut connection = server.connect();
+    for (kind, argument) in [
+        ("aclcat", "hyperloglog"),
+        ("ACLCAT", "Write"),
+        ("aclcat", "@write"),
+        ("aclcat", "dangerous"),
+        ("pattern", "CONFIG|*"),
+        ("pattern", "[gs]et*"),
+        ("module", "x"),
+    ] {
+        let request: [&[u8]; 5] =
+            [b"COMMAND", b"LIST", b"FilterBy", kind.as_bytes(), argument.as_bytes()];
+        let (frame, args) = sliced(&request);
+        let ours = written(Version::Resp2, |reply| answer(&frame, &args, |_| true, reply));
+        let mut ours: Vec<&str> =
+            ours.as_items().unwrap().iter().map(|name| name.as_str().unwrap()).collect();
+        ours.retain(|name| !OURS.contains(name));
+        let theirs = connection.call(&request);
+        let mut theirs: Vec<&str> =
+            theirs.as_items().unwrap().iter().map(|name| name.as_str().unwrap()).collect();
+        ours.sort_unstable();
+        theirs.sort_unstable();
+        assert_eq!(ours, theirs, "{kind} {argument}");
     }
 }
 

@@ -9,7 +9,30 @@ use protocol::number::parse_int;
 use protocol::reply::errors;
 use std::sync::Arc;
 
+const HELP: &[&str] = &[
+    "GETNAME",
+    "    Return the name of the current connection.",
+    "ID",
+    "    Return the ID of the current connection.",
+    "INFO",
+    "    Return information about the current client connection.",
+    "KILL <ip:port>",
+    "    Kill connection made from <ip:port>.",
+    "KILL <option> <value> [<option> <value> [...]]",
+    "    Kill connections. Options are: ADDR, LADDR, ID, TYPE, USER, SKIPME.",
+    "LIST [options ...]",
+    "    Return information about client connections. Options: TYPE, ID.",
+    "REPLY (ON|OFF|SKIP)",
+    "    Control the replies sent to the current connection.",
+    "SETNAME <name>",
+    "    Assign the name <name> to the current connection.",
+];
+
 pub(super) fn client(session: &mut Session, request: Request<'_>) -> Outcome {
+    // Of Redis 7.2; clients send it unasked.
+    if request.is(1, "setinfo") {
+        return set_info(session, request);
+    }
     let sub = super::super::subcommand("client", request)?;
     match sub {
         "id" => {
@@ -34,7 +57,19 @@ pub(super) fn client(session: &mut Session, request: Request<'_>) -> Outcome {
         "reply" => reply(session, request)?,
         "no-evict" if request.is(2, "on") || request.is(2, "off") => session.reply().ok(),
         "no-evict" => return Err(line::SYNTAX.into()),
-        "trackinginfo" | "tracking" | "caching" => {
+        "trackinginfo" => {
+            let mut reply = session.reply();
+            reply.map(3);
+            reply.bulk(b"flags");
+            reply.set(1);
+            reply.bulk(b"off");
+            reply.bulk(b"redirect");
+            reply.int(-1);
+            reply.bulk(b"prefixes");
+            reply.array(0);
+        }
+        "help" => session.reply().help("CLIENT", HELP),
+        "tracking" | "caching" => {
             return Err("ERR client side caching is not served by this node".into());
         }
         "getredir" => session.reply().int(-1),
@@ -45,6 +80,20 @@ pub(super) fn client(session: &mut Session, request: Request<'_>) -> Outcome {
             );
         }
     }
+    Ok(())
+}
+
+/// `CLIENT SETINFO LIB-NAME|LIB-VER text`: checked, and forgotten.
+fn set_info(session: &mut Session, request: Request<'_>) -> Outcome {
+    if request.len() != 4 {
+        return Err(errors::arity("client|setinfo").into());
+    }
+    if !request.is(2, "lib-name") && !request.is(2, "lib-ver") {
+        let what = String::from_utf8_lossy(request.get(2));
+        return Err(format!("ERR Unrecognized option '{what}'").into());
+    }
+    checked_name(request.get(3))?;
+    session.reply().ok();
     Ok(())
 }
 

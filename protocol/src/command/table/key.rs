@@ -4,7 +4,7 @@ use super::prelude::*;
 
 #[rustfmt::skip]
 pub(super) const COMMANDS: &[Command] = &[
-    cmd("copy", -3, WRITE | DENYOOM | BULK, Refused(LATER)).keys(TWO, &[RO | ACCESS, OW | UPDATE]).docs("6.2.0", "O(N) worst case for collections, where N is the number of nested items. O(1) for string values.", "Copy a key"),
+    cmd("copy", -3, WRITE | DENYOOM | BULK, OneSlot).keys(TWO, &[RO | ACCESS, OW | UPDATE]).docs("6.2.0", "O(N) worst case for collections, where N is the number of nested items. O(1) for string values.", "Copy a key"),
     cmd("del", -2, WRITE, Split(Join::Sum)).keys(ALL, &[RM | DELETE]).tips(&["request_policy:multi_shard", "response_policy:agg_sum"]).docs("1.0.0", "O(N) where N is the number of keys that will be removed. When a key to remove holds a value other than a string, the individual complexity for this key is O(M) where M is the number of elements in the list, set, sorted set or hash. Removing a single key that holds a string value is O(1).", "Delete a key"),
     cmd("dump", 2, READ | SAFE, Refused(LATER)).keys(ONE, &[RO | ACCESS]).tips(&[NONDETERMINISTIC]).docs("2.6.0", "O(1) to access the key and additional O(N*M) to serialize it, where N is the number of Redis objects composing the value and M their average size. For small string values the time complexity is thus O(1)+O(1*M) where M is small, so simply O(1).", "Return a serialized version of the value stored at the specified key."),
     cmd("exists", -2, READ | FAST | SAFE, Split(Join::Sum)).keys(ALL, &[RO]).tips(&["request_policy:multi_shard", "response_policy:agg_sum"]).docs("1.0.0", "O(N) where N is the number of keys to check.", "Determine if a key exists"),
