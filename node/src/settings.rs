@@ -3,12 +3,9 @@
 //! Few parameters have an effect here. Others that clients and test suites set (encodings, persistence, eviction) are accepted, remembered and
 //! shown again; the rest is refused by name, as Redis does.
 
-mod glob;
-
-pub use glob::matches;
-
 use crate::config::Config;
 use parking_lot::RwLock;
+use protocol::glob::matches;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
 

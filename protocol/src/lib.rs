@@ -5,10 +5,12 @@
 //! - [`request`]: requests as bytes, for our own connections.
 //! - [`frame`]: owned values, decoded by `redis-protocol`, for everything off the hot path; the slicer's oracle.
 //! - [`command`]: one table of all commands: arity, flags, keys, and what a proxy does with each.
+//! - [`glob`]: patterns of keys.
 //! - [`number`]: numbers as Redis reads and prints them.
 
 pub mod command;
 pub mod frame;
+pub mod glob;
 pub mod number;
 pub mod reply;
 pub mod request;

@@ -123,7 +123,10 @@ fn write(asks: &Asks<'_>, reply: &mut Reply<'_>) -> Answer {
             reply.array(asks.count() - 1);
             asks.args(1).for_each(|key| reply.int(i64::from(asks.worker.routes.count.of(key).0)));
         }
-        "command" => protocol::command::answer(asks.request.frame, asks.request.args, reply),
+        "command" => {
+            let Request { frame, args } = asks.request;
+            protocol::command::answer(frame, args, Command::is_served, reply);
+        }
         "client" => return client::client(asks, reply),
         "config" => return config::config(asks, reply),
         "info" => info::info(asks, reply),
@@ -143,6 +146,9 @@ fn time(reply: &mut Reply<'_>) {
 
 fn select(asks: &Asks<'_>, reply: &mut Reply<'_>) -> Answer {
     let number = asks.arg(1).and_then(parse_int).ok_or(errors::NOT_INTEGER.as_bytes())?;
+    if i32::try_from(number).is_err() {
+        return Err(errors::out_of_range(i32::MIN.into(), i32::MAX.into()).into_bytes());
+    }
     let database = u32::try_from(number).ok().filter(|&n| n < asks.worker.config.databases);
     asks.session.select(database.ok_or(errors::DB_INDEX.as_bytes())?);
     reply.ok();

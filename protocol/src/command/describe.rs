@@ -29,6 +29,17 @@ pub(super) fn subcommand_info(command: &Command, sub: &Subcommand, reply: &mut R
     reply.set(0);
 }
 
+/// The ACL categories of a command, or of its subcommand: `@read`, `@fast`, …
+pub(super) fn categories_of(
+    command: &Command,
+    sub: Option<&Subcommand>,
+) -> SmallVec<[&'static str; 6]> {
+    match sub {
+        None => Line::of(command).categories,
+        Some(sub) => Line::of_sub(command, sub).categories,
+    }
+}
+
 /// Writes name and entry of COMMAND DOCS: one pair of the map the caller has opened.
 pub fn command_docs(command: &Command, reply: &mut Reply<'_>) {
     let line = Line::of(command);

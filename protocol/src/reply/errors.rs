@@ -33,6 +33,11 @@ pub fn invalid_expire(name: &str) -> String {
     format!("ERR invalid expire time in '{name}' command")
 }
 
+/// An integer outside of what a command takes.
+pub fn out_of_range(least: i64, most: i64) -> String {
+    format!("ERR value is out of range, value must between {least} and {most}")
+}
+
 /// The command is in the table and refused; `why` is its route's.
 pub fn refused(name: &str, why: &str) -> String {
     format!("ERR command '{name}' is not served: {why}")

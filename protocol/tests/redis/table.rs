@@ -151,7 +151,7 @@ fn answered(version: Version, request: &[&[u8]]) -> Value {
     protocol::request::encode_request(&mut frame, request);
     let mut args = Args::new();
     slice_request(&frame, &Limits::default(), &mut args).unwrap();
-    written(version, |reply| answer(&frame, &args, reply))
+    written(version, |reply| answer(&frame, &args, Command::is_served, reply))
 }
 
 #[test]
@@ -160,12 +160,18 @@ fn command_and_its_subcommands_are_answered_as_redis_does() {
     for version in [Version::Resp2, Version::Resp3] {
         let mut connection = server.connect();
         hello(version, &mut connection);
-        let requests: [&[&[u8]]; 9] = [
+        let requests: [&[&[u8]]; 15] = [
             &[b"COMMAND", b"INFO", b"get", b"nosuch", b"CONFIG|GET", b"config|nosuch", b"set|x"],
             &[b"command", b"docs", b"nosuch"],
             &[b"command", b"help"],
             &[b"command", b"nosuch"],
             &[b"command", b"count", b"x"],
+            &[b"command", b"list", b"filterby", b"pattern", b"HMG*"],
+            &[b"command", b"list", b"filterby", b"pattern", b"config|g*"],
+            &[b"command", b"list", b"filterby", b"module", b"nosuch"],
+            &[b"command", b"list", b"filterby", b"aclcat", b"nosuch"],
+            &[b"command", b"list", b"filterby", b"aclcat"],
+            &[b"command", b"list", b"filterby", b"nosuch", b"x"],
             &[b"command", b"getkeys"],
             &[b"command", b"getkeys", b"get"],
             &[b"command", b"getkeys", b"get", b"a"],
