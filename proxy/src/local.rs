@@ -79,6 +79,7 @@ pub(crate) fn fits_transaction(name: &str) -> bool {
             | "slotshashkey"
             | "slowlog"
             | "latency"
+            | "unwatch"
     )
 }
 
@@ -113,6 +114,8 @@ fn write(asks: &Asks<'_>, reply: &mut Reply<'_>) -> Answer {
         },
         "echo" => reply.bulk(asks.arg(1).unwrap_or_default()),
         "time" => time(reply),
+        // Within a transaction: EXEC has let the keys go already.
+        "unwatch" => reply.ok(),
         "auth" => return hello::auth(asks, reply),
         "select" => return select(asks, reply),
         "reset" => {

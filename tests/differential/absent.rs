@@ -3,7 +3,7 @@
 //! The list cannot outlive its reason: a run fails if a node serves one of them.
 
 use super::server::Server;
-use super::wire::{Connection, Reply, words};
+use super::wire::{Connection, words};
 use std::time::Duration;
 
 /// In upper case. Whoever adds a command to the node takes it out here.

@@ -136,7 +136,12 @@ impl Session {
             }
             Err(error) => {
                 counts.rejected.one();
-                self.refuse_in_queue(error.line().as_bytes());
+                let mut line = error.line();
+                if command.name == "exec" {
+                    self.forget_transaction();
+                    line = errors::exec_refused(&line).into();
+                }
+                self.refuse_in_queue(line.as_bytes());
             }
         }
     }

@@ -66,7 +66,7 @@ fn settings(shared: &Shared) -> Vec<(&'static str, String)> {
 /// All pairs are checked before the first is set.
 fn set(asks: &Asks<'_>, reply: &mut Reply<'_>) -> Answer {
     if !asks.count().is_multiple_of(2) {
-        return Err(errors::arity("config|set").into_bytes());
+        return Err(errors::SYNTAX.into());
     }
     let shared = &asks.worker.shared;
     let pairs: Vec<(String, &[u8])> = (2..asks.count())

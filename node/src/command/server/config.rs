@@ -29,7 +29,7 @@ pub(super) fn config(session: &mut Session, request: Request<'_>) -> Outcome {
         }
         "set" => {
             if !request.len().is_multiple_of(2) {
-                return Err(errors::arity("config|set").into());
+                return Err(errors::SYNTAX.into());
             }
             let pairs: Vec<(&[u8], &[u8])> = (2..request.len())
                 .step_by(2)
