@@ -2,6 +2,7 @@
 //!
 //! `DIFF_COMMANDS` says how many, `DIFF_SEED` and `DIFF_ROUND` repeat what was found, `DIFF_NODE` and `DIFF_PROXY` compare servers that run already.
 
+mod absent;
 mod allowed;
 mod argument;
 mod compare;
@@ -16,6 +17,7 @@ mod shrink;
 mod wire;
 
 use crate::size::size;
+use absent::Absent;
 use allowed::{Allowed, Place};
 use relay::{Lie, Relay};
 use run::{Report, Run, size_and_seed};
@@ -26,18 +28,20 @@ const FAULTS_MAX: usize = 40;
 
 #[test]
 fn the_node_answers_as_redis_does() {
-    compare(Place::Node, &Server::node(), &Allowed::read(Place::Node));
+    let node = Server::node();
+    compare(Place::Node, &node, &Allowed::read(Place::Node), Absent::from(&node));
 }
 
 #[test]
 fn the_proxy_answers_as_redis_does() {
-    compare(Place::Proxy, &Server::proxy(), &Allowed::read(Place::Proxy));
+    let proxy = Server::proxy();
+    compare(Place::Proxy, &proxy, &Allowed::read(Place::Proxy), Absent::from(&proxy));
 }
 
 /// If Redis differs from itself, the comparison is to blame.
 #[test]
 fn redis_answers_as_itself() {
-    compare(Place::Node, &Server::redis(), &Allowed::nothing());
+    compare(Place::Node, &Server::redis(), &Allowed::nothing(), Absent::nothing());
 }
 
 #[test]
@@ -70,14 +74,15 @@ fn wrong_data_are_found_and_shrunk() {
     assert!(steps.len() <= 4, "{steps:#?}");
 }
 
-fn compare(place: Place, slipway: &Server, allowed: &Allowed) {
+fn compare(place: Place, slipway: &Server, allowed: &Allowed, absent: Absent) {
     let (requests, seed) = size_and_seed(size(20_000, 100_000));
     let redis = Server::redis();
-    let scenarios = scenario::play_all(&redis, slipway, allowed, place);
+    let scenarios = scenario::play_all(&redis, slipway, allowed, (place, absent));
     let mut report =
-        Run { redis: &redis, slipway, allowed, requests, seed, faults_max: FAULTS_MAX }.report();
+        Run { redis: &redis, slipway, allowed, absent, requests, seed, faults_max: FAULTS_MAX }
+            .report();
     report.scenarios = scenarios;
-    report.conclude(seed, allowed);
+    report.conclude(seed, allowed, absent);
 }
 
 fn against(lie: Lie) -> Report {
@@ -86,6 +91,7 @@ fn against(lie: Lie) -> Report {
         redis: &redis,
         slipway: &liar,
         allowed: &Allowed::nothing(),
+        absent: Absent::nothing(),
         requests: 20_000,
         seed: 1,
         faults_max: 1,

@@ -5,7 +5,8 @@ use parking_lot::Mutex;
 use protocol::command::CommandId;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU16, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU64};
 use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -28,6 +29,7 @@ pub(crate) struct Card {
     /// Milliseconds after `connected`; written once a read.
     heard_ms: AtomicU64,
     command: AtomicU16,
+    killed: AtomicBool,
     pub(crate) says: Mutex<Says>,
 }
 
@@ -69,8 +71,9 @@ impl Registry {
         cards
     }
 
-    /// Ends a client's connection soon.
+    /// Ends a client's connection soon, and before its next request is looked at.
     pub(crate) fn kill(&self, card: &Card) {
+        card.killed.store(true, Release);
         if let Some(door) = self.doors.get(card.worker) {
             door.kills.lock().push(card.id);
             door.knock.notify_one();
@@ -108,6 +111,7 @@ impl Card {
             connected: now,
             heard_ms: AtomicU64::new(0),
             command: AtomicU16::new(u16::MAX),
+            killed: AtomicBool::new(false),
             says: Mutex::default(),
         }
     }
@@ -118,6 +122,11 @@ impl Card {
         if let Some(command) = command {
             self.command.store(command.0, Relaxed);
         }
+    }
+
+    /// Whether CLIENT KILL was about it. Hot path: one load.
+    pub(crate) fn is_killed(&self) -> bool {
+        self.killed.load(Acquire)
     }
 
     pub(crate) fn age(&self, now: Instant) -> Duration {

@@ -363,6 +363,11 @@ impl Session {
             self.end_of_input(Gone::Client);
             return Poll::Ready(Ok(()));
         }
+        if self.card.is_killed() {
+            inbox.settle(scratch, &filled, 0);
+            self.phase.set(Phase::Closing(Gone::Killed));
+            return Poll::Ready(Ok(()));
+        }
         self.heard.set(worker.now());
         self.card.heard(worker.now(), None);
         let view = inbox.view(scratch, &filled);

@@ -1,12 +1,12 @@
 //! A run: rounds until enough was compared; what it found, shrunk; and how much it covered.
 
+use super::absent::Absent;
 use super::allowed::Allowed;
 use super::duel::{Duel, Found};
 use super::generator::{Generator, Shape, Step};
 use super::grammar::Grammar;
 use super::server::Server;
 use super::shrink::shrink;
-use super::wire::Connection;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::time::{Duration, Instant};
@@ -25,6 +25,8 @@ pub(crate) struct Run<'a> {
     pub(crate) redis: &'a Server,
     pub(crate) slipway: &'a Server,
     pub(crate) allowed: &'a Allowed,
+    /// What is not sent.
+    pub(crate) absent: Absent,
     /// How many requests.
     pub(crate) requests: u64,
     pub(crate) seed: u64,
@@ -65,13 +67,12 @@ impl Run<'_> {
         let begin = Instant::now();
         let grammar = Grammar::read();
         let only: Option<u64> = std::env::var("DIFF_ROUND").ok().map(|text| text.parse().unwrap());
-        let unserved = self.unserved(&grammar);
         let mut report = Report::default();
         let mut seen = Vec::new();
         let mut round = only.unwrap_or(0);
         while report.requests < self.requests && report.faults.len() < self.faults_max {
             let (protocol, mut steps) = self.round(&grammar, round);
-            steps.retain(|step| !unserved.contains(&step.name()));
+            steps.retain(|step| !self.absent.is_in(step.command_names()));
             self.play_round(&mut report, &mut seen, (round, protocol), &steps);
             report.rounds += 1;
             round += 1;
@@ -81,21 +82,6 @@ impl Run<'_> {
         }
         report.took = begin.elapsed();
         report
-    }
-
-    /// With `DIFF_UNSERVED=skip`, for use while commands are being added: those that the subject says it does not serve.
-    fn unserved(&self, grammar: &Grammar) -> BTreeSet<String> {
-        let mut unserved = BTreeSet::new();
-        if std::env::var("DIFF_UNSERVED").is_ok_and(|what| what == "skip") {
-            // A proxy finds other faults first: the node behind it is asked.
-            let mut connection = Connection::open(&self.slipway.counters[0], REPLY_MAX).unwrap();
-            for name in grammar.names() {
-                if connection.words(name).to_string().contains("is not served") {
-                    unserved.insert(name.to_owned());
-                }
-            }
-        }
-        unserved
     }
 
     /// The steps of a round, and the version of RESP they are sent in.
@@ -176,15 +162,17 @@ impl Fault {
 impl Report {
     /// Says everything, and fails if there is a difference, or if a full run has not seen what it should.
     #[expect(clippy::print_stdout, reason = "what a run covered is read by people")]
-    pub(crate) fn conclude(&self, seed: u64, allowed: &Allowed) {
+    pub(crate) fn conclude(&self, seed: u64, allowed: &Allowed, absent: Absent) {
         let (requests, seconds) = (self.requests, self.took.as_secs_f64());
         println!("{requests} requests in {} rounds, {seconds:.1} s, DIFF_SEED={seed}", self.rounds);
         let (table, unused) = allowed.usage();
         print!("{table}");
         let served = |name: &str| self.served.get(name).copied().unwrap_or_default();
         let names: BTreeSet<_> = Grammar::read().names().into_iter().map(str::to_owned).collect();
-        let never: Vec<_> =
-            names.into_iter().filter(|name| name != "NONSENSE" && served(name).1 == 0).collect();
+        let never: Vec<_> = names
+            .into_iter()
+            .filter(|name| name != "NONSENSE" && served(name).1 == 0 && !absent.has(name))
+            .collect();
         assert!(
             self.faults.is_empty() && self.scenarios.is_empty(),
             "{}",

@@ -2,6 +2,7 @@
 
 mod client;
 
+use super::parse::int_within;
 use super::{Outcome, Request, Run, Table};
 use crate::error::{CommandError, line};
 use crate::session::Session;
@@ -43,9 +44,7 @@ fn echo(session: &mut Session, request: Request<'_>) -> Outcome {
 }
 
 fn select(session: &mut Session, request: Request<'_>) -> Outcome {
-    let number = parse_int(request.get(1))
-        .filter(|&n| i32::try_from(n).is_ok())
-        .ok_or(line::NOT_AN_INTEGER)?;
+    let number = int_within(request.get(1), i32::MIN.into(), i32::MAX.into())?;
     let db = u8::try_from(number).ok().filter(|db| *db < session.shared.config.databases);
     session.select(db.ok_or("ERR DB index is out of range")?);
     session.reply().ok();

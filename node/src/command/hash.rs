@@ -203,12 +203,12 @@ fn hrandfield(ctx: &mut Ctx<'_, '_>) -> Outcome {
         return Ok(());
     }
     let with_values = ctx.args.is(3, "withvalues");
-    let count = parse::int(ctx.args.get(2))?;
+    let count = parse::signed_count(ctx.args.get(2))?;
     if ctx.args.len() > 4 || ctx.args.len() == 4 && !with_values {
         return Err(line::SYNTAX.into());
     }
     if with_values {
-        parse::signed_count(ctx.args.get(2))?;
+        parse::signed_count_of_pairs(ctx.args.get(2))?;
     }
     let picked = match ctx.txn.open(key, Kind::Hash)? {
         Some(hash) => ctx.txn.pick(&hash, Picks::of(count)?)?,

@@ -7,7 +7,7 @@ mod whole;
 
 use super::{Ctx, Outcome, Run, Table};
 
-pub(super) use whole::{Page, flush_all_databases, scan_page};
+pub(super) use whole::{Page, flush_all_databases, random_key, random_key_in, scan_page};
 
 pub(super) const TABLE: Table = &[
     ("copy", Run::Keys(rename::copy)),

@@ -2,6 +2,7 @@
 
 use crate::error::{CommandError, line};
 use protocol::number::{parse_double, parse_int};
+use protocol::reply::errors;
 
 /// An integer.
 pub(super) fn int(text: &[u8]) -> Result<i64, CommandError> {
@@ -18,10 +19,23 @@ pub(super) fn count(text: &[u8]) -> Result<usize, CommandError> {
     parse_int(text).and_then(|n| usize::try_from(n).ok()).ok_or_else(|| line::NOT_POSITIVE.into())
 }
 
-/// Redis' `getRangeLongFromObjectOrReply` over what a C `long` may be, for counts whose sign has a meaning.
+/// A count whose sign has a meaning.
 pub(super) fn signed_count(text: &[u8]) -> Result<i64, CommandError> {
+    int_within(text, -i64::MAX, i64::MAX)
+}
+
+/// As [`signed_count`], where each of so many comes with a second value.
+pub(super) fn signed_count_of_pairs(text: &[u8]) -> Result<i64, CommandError> {
+    match signed_count(text)? {
+        n if n.abs() > i64::MAX / 2 => Err("ERR value is out of range".into()),
+        n => Ok(n),
+    }
+}
+
+/// An integer within these bounds, as Redis' `getRangeLongFromObjectOrReply`.
+pub(super) fn int_within(text: &[u8], least: i64, most: i64) -> Result<i64, CommandError> {
     match int(text)? {
-        n if n < -i64::MAX / 2 || n > i64::MAX / 2 => Err("ERR value is out of range".into()),
+        n if n < least || n > most => Err(errors::out_of_range(least, most).into()),
         n => Ok(n),
     }
 }

@@ -4,8 +4,8 @@ use super::{Ctx, Outcome, parse};
 use crate::cursors::POSITION_BITS;
 use crate::engine::Family;
 use crate::error::{CommandError, line};
-use crate::settings::matches;
 use crate::txn::{Collection, Direction, Flow, Span};
+use protocol::glob::matches;
 
 /// Redis returns collections of up to so many elements whole, whatever COUNT says.
 const WHOLE: u64 = 128;

@@ -179,8 +179,11 @@ fn srandmember(ctx: &mut Ctx<'_, '_>) -> Outcome {
     if ctx.args.len() > 3 {
         return Err(line::SYNTAX.into());
     }
-    let picks =
-        if ctx.args.len() == 3 { Some(Picks::of(parse::int(ctx.args.get(2))?)?) } else { None };
+    let picks = if ctx.args.len() == 3 {
+        Some(Picks::of(parse::signed_count(ctx.args.get(2))?)?)
+    } else {
+        None
+    };
     let set = ctx.txn.open(ctx.args.get(1), Kind::Set)?;
     let picked = match &set {
         Some(set) => ctx.txn.pick(set, picks.unwrap_or(Picks::Different(1)))?,

@@ -3,6 +3,7 @@
 //! LINK, RESUME, WHERE, UNSEAL, WATCH and EXEC are answered at once, in order with the requests around them; what touches the disk or another node takes its
 //! time while only this session waits.
 
+mod reads;
 mod transaction;
 mod whole;
 
@@ -117,11 +118,8 @@ pub(crate) async fn word(session: &mut Session, word: Word) {
         b"STATE" => Ok(state(&shared)),
         b"SCAN" => whole::scan(&shared, session.db, word.args).await,
         b"FLUSHDB" => whole::flush(&shared, args).await,
-        b"KEYS" | b"DBSIZE" | b"RANDOMKEY" => {
-            // They are about the slots that are served here anyway.
-            let words =
-                std::iter::once(&word.name).chain(args).map(AsRef::as_ref).collect::<Vec<&[u8]>>();
-            return session.run_by_words(&words).await;
+        name @ (b"KEYS" | b"DBSIZE" | b"RANDOMKEY") => {
+            reads::read(&shared, session.db, name.to_vec(), word.args).await
         }
         name if transfer::is_ours(name) => {
             let reply = transfer::word(&shared, name, word.args).await;

@@ -230,13 +230,13 @@ fn zrandmember(ctx: &mut Ctx<'_, '_>) -> Outcome {
         }
         return Ok(());
     }
-    let count = parse::int(ctx.args.get(2))?;
+    let count = parse::signed_count(ctx.args.get(2))?;
     let with_scores = ctx.args.is(3, "withscores");
     if ctx.args.len() > 4 || ctx.args.len() == 4 && !with_scores {
         return Err(line::SYNTAX.into());
     }
     if with_scores {
-        parse::signed_count(ctx.args.get(2))?;
+        parse::signed_count_of_pairs(ctx.args.get(2))?;
     }
     let picked = match ctx.txn.open(key, Kind::SortedSet)? {
         Some(zset) => ctx.txn.pick(&zset, Picks::of(count)?)?,

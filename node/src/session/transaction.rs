@@ -96,6 +96,8 @@ enum Step {
         run: Run,
         frame: Vec<u8>,
         args: Args,
+        /// HELLO may stand before it.
+        version: Version,
     },
     /// About the connection: answered already.
     Answered(Vec<u8>),
@@ -244,6 +246,7 @@ impl Session {
     pub(crate) fn prepare(&mut self, commands: Vec<Queued>, watches: Watches) -> Exec {
         let mut slots: SlotList = watches.list.iter().map(|watch| watch.slot).collect();
         let mut access = Access::Read;
+        let version = self.version;
         let mut steps = Vec::with_capacity(commands.len());
         for Queued { command, frame } in commands {
             let mut args = Args::new();
@@ -272,11 +275,11 @@ impl Session {
             if command.is_write() || command.name == "pfcount" {
                 access = Access::Write;
             }
-            steps.push(Step::Data { command, run, frame, args });
+            steps.push(Step::Data { command, run, frame, args, version: self.version });
         }
         slots.sort_unstable();
         slots.dedup();
-        Exec { steps, slots, access, watches, db: self.db, version: self.version }
+        Exec { steps, slots, access, watches, db: self.db, version }
     }
 
     fn answer_now(
@@ -358,8 +361,7 @@ impl Exec {
             return (Done::Executed(Told::default()), self.db);
         }
         Reply::new(out, caller.version).array(self.steps.len());
-        let outcome =
-            self.steps.iter().try_for_each(|step| step.run(shared, caller.version, &mut txn, out));
+        let outcome = self.steps.iter().try_for_each(|step| step.run(shared, &mut txn, out));
         let (expired, stale) = (txn.take_expired(), txn.take_stale());
         let db = txn.db;
         let outcome =
@@ -375,20 +377,15 @@ impl Exec {
 
 impl Step {
     /// Runs one command. Its own error is one reply among the others; an error of the store ends the transaction.
-    fn run(
-        &self,
-        shared: &Shared,
-        version: Version,
-        txn: &mut Txn<'_>,
-        out: &mut Vec<u8>,
-    ) -> Outcome {
+    fn run(&self, shared: &Shared, txn: &mut Txn<'_>, out: &mut Vec<u8>) -> Outcome {
         match self {
             Self::Answered(reply) => out.extend_from_slice(reply),
             Self::Select(db) => {
                 txn.db = *db;
-                Reply::new(out, version).ok();
+                Reply::new(out, Version::Resp2).ok();
             }
-            Self::Data { command, run, frame, args } => {
+            Self::Data { command, run, frame, args, version } => {
+                let version = *version;
                 let start = out.len();
                 let call = Call { command, run: *run, request: Request { frame, args } };
                 let before = txn.changes();

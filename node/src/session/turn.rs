@@ -136,7 +136,12 @@ impl Session {
             }
             Err(error) => {
                 counts.rejected.one();
-                self.refuse_in_queue(error.line().as_bytes());
+                let mut line = error.line();
+                if command.name == "exec" {
+                    self.forget_transaction();
+                    line = errors::exec_refused(&line).into();
+                }
+                self.refuse_in_queue(line.as_bytes());
             }
         }
     }
@@ -243,19 +248,6 @@ impl Session {
             link.stick(slots);
         }
         turned_away.is_some()
-    }
-
-    /// Runs a command over all slots that is given by its words.
-    pub(crate) async fn run_by_words(&mut self, words: &[&[u8]]) {
-        let mut frame = Vec::new();
-        protocol::request::encode_request(&mut frame, words);
-        match lookup(words.first().copied().unwrap_or_default()) {
-            Some(command) if command.check_arity(words.len()) => {
-                self.run_long(command, SlotList::new(), frame, Limits::default()).await;
-            }
-            Some(command) => self.reply().error(errors::arity(command.name)),
-            None => self.reply().error("ERR internal error: no such command; please report it"),
-        }
     }
 
     /// Keeps what a command told.

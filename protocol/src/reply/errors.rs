@@ -33,6 +33,17 @@ pub fn invalid_expire(name: &str) -> String {
     format!("ERR invalid expire time in '{name}' command")
 }
 
+/// EXEC is refused before it is looked at, and the transaction is over; `why` is the line that any other command gets.
+pub fn exec_refused(why: &str) -> String {
+    let why = why.strip_prefix("ERR ").unwrap_or(why);
+    format!("EXECABORT Transaction discarded because of: {why}")
+}
+
+/// An integer outside of what a command takes.
+pub fn out_of_range(least: i64, most: i64) -> String {
+    format!("ERR value is out of range, value must between {least} and {most}")
+}
+
 /// The command is in the table and refused; `why` is its route's.
 pub fn refused(name: &str, why: &str) -> String {
     format!("ERR command '{name}' is not served: {why}")

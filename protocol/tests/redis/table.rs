@@ -164,9 +164,7 @@ fn command_and_its_subcommands_are_answered_as_redis_does() {
     for version in [Version::Resp2, Version::Resp3] {
         let mut connection = server.connect();
         hello(version, &mut connection);
-        let requests: [&[&[u8]]; 13] = [
-            &[b"command", b"list", b"filterby", b"module", b"nosuch"],
-            &[b"command", b"list", b"filterby", b"aclcat", b"nosuch"],
+        let requests: [&[&[u8]]; 17] = [
             &[b"command", b"list", b"filterby", b"pattern"],
             &[b"command", b"list", b"sortby", b"pattern", b"x"],
             &[b"COMMAND", b"INFO", b"get", b"nosuch", b"CONFIG|GET", b"config|nosuch", b"set|x"],
@@ -174,6 +172,12 @@ fn command_and_its_subcommands_are_answered_as_redis_does() {
             &[b"command", b"help"],
             &[b"command", b"nosuch"],
             &[b"command", b"count", b"x"],
+            &[b"command", b"list", b"filterby", b"pattern", b"HMG*"],
+            &[b"command", b"list", b"filterby", b"pattern", b"config|g*"],
+            &[b"command", b"list", b"filterby", b"module", b"nosuch"],
+            &[b"command", b"list", b"filterby", b"aclcat", b"nosuch"],
+            &[b"command", b"list", b"filterby", b"aclcat"],
+            &[b"command", b"list", b"filterby", b"nosuch", b"x"],
             &[b"command", b"getkeys"],
             &[b"command", b"getkeys", b"get"],
             &[b"command", b"getkeys", b"get", b"a"],

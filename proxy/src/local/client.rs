@@ -75,13 +75,23 @@ pub(super) fn client(asks: &Asks<'_>, reply: &mut Reply<'_>) -> Answer {
             reply.bulk(b"prefixes");
             reply.array(0);
         }
-        "unblock" => reply.int(0),
+        "unblock" => return unblock(asks, reply),
         "help" => reply.help("CLIENT", HELP),
         other => {
             let why = "the proxy keeps no state of that kind";
             return Err(errors::refused(&format!("client|{other}"), why).into_bytes());
         }
     }
+    Ok(())
+}
+
+/// No command of a client waits here: that it does at a node is not known.
+fn unblock(asks: &Asks<'_>, reply: &mut Reply<'_>) -> Answer {
+    if asks.count() == 4 && !matches!(lower(asks.arg(3)).as_slice(), b"timeout" | b"error") {
+        return Err(b"ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR".to_vec());
+    }
+    asks.arg(2).and_then(parse_int).ok_or(errors::NOT_INTEGER.as_bytes())?;
+    reply.int(0);
     Ok(())
 }
 

@@ -2,6 +2,7 @@
 
 use super::{Answer, Asks};
 use crate::shared::Shared;
+use protocol::glob::matches;
 use protocol::number::parse_int;
 use protocol::reply::{Reply, errors};
 
@@ -65,7 +66,7 @@ fn settings(shared: &Shared) -> Vec<(&'static str, String)> {
 /// All pairs are checked before the first is set.
 fn set(asks: &Asks<'_>, reply: &mut Reply<'_>) -> Answer {
     if !asks.count().is_multiple_of(2) {
-        return Err(errors::arity("config|set").into_bytes());
+        return Err(errors::SYNTAX.into());
     }
     let shared = &asks.worker.shared;
     let pairs: Vec<(String, &[u8])> = (2..asks.count())
@@ -77,8 +78,11 @@ fn set(asks: &Asks<'_>, reply: &mut Reply<'_>) -> Answer {
             )
         })
         .collect();
-    for (name, value) in &pairs {
+    for (index, (name, value)) in pairs.iter().enumerate() {
         check(shared, name, value)?;
+        if pairs[..index].iter().any(|(earlier, _)| earlier == name) {
+            return failed(name, "duplicate parameter");
+        }
     }
     for (name, value) in pairs {
         apply(shared, &name, value);
@@ -88,17 +92,13 @@ fn set(asks: &Asks<'_>, reply: &mut Reply<'_>) -> Answer {
 }
 
 fn check(shared: &Shared, name: &str, value: &[u8]) -> Answer {
-    let failed = |why: &str| {
-        Err(format!("ERR CONFIG SET failed (possibly related to argument '{name}') - {why}")
-            .into_bytes())
-    };
     let least = match name {
         "requirepass" => return Ok(()),
         "maxclients" => 1,
         "timeout" | "slowlog-max-len" => 0,
         "slowlog-log-slower-than" => -1,
         name if settings(shared).iter().any(|(known, _)| *known == name) => {
-            return failed("can't set immutable config");
+            return failed(name, "can't set immutable config");
         }
         _ => {
             return Err(format!(
@@ -108,12 +108,17 @@ fn check(shared: &Shared, name: &str, value: &[u8]) -> Answer {
         }
     };
     match parse_int(value) {
-        None => failed("argument couldn't be parsed into an integer"),
+        None => failed(name, "argument couldn't be parsed into an integer"),
         Some(number) if number < least || number > MOST => {
-            failed(&format!("argument must be between {least} and {MOST} inclusive"))
+            failed(name, &format!("argument must be between {least} and {MOST} inclusive"))
         }
         Some(_) => Ok(()),
     }
+}
+
+fn failed(name: &str, why: &str) -> Answer {
+    Err(format!("ERR CONFIG SET failed (possibly related to argument '{name}') - {why}")
+        .into_bytes())
 }
 
 /// The largest number a setting may have.
@@ -131,52 +136,5 @@ fn apply(shared: &Shared, name: &str, value: &[u8]) {
             shared.live.set_slow_us(u64::try_from(number).unwrap_or(u64::MAX))
         }
         _ => {}
-    }
-}
-
-/// `*` and `?`; settings' names have nothing else to tell apart. On a mismatch only the last star is tried again: time is bounded by the
-/// product of the lengths.
-fn matches(pattern: &[u8], name: &[u8]) -> bool {
-    let (mut p, mut n) = (0, 0);
-    let mut star = None;
-    loop {
-        match (pattern.get(p), name.get(n)) {
-            (Some(b'*'), _) => {
-                star = Some((p + 1, n));
-                p += 1;
-            }
-            (Some(&a), Some(&b)) if a == b || a == b'?' => (p, n) = (p + 1, n + 1),
-            (None, None) => return true,
-            _ => match star {
-                Some((behind, from)) if from < name.len() => {
-                    star = Some((behind, from + 1));
-                    (p, n) = (behind, from + 1);
-                }
-                _ => return false,
-            },
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn patterns_find_names() {
-        for (pattern, name, fits) in [
-            ("save", "save", true),
-            ("sav", "save", false),
-            ("*", "save", true),
-            ("max*", "maxmemory", true),
-            ("*policy", "maxmemory-policy", true),
-            ("m*m*y", "maxmemory", true),
-            ("m*m*z", "maxmemory", false),
-            ("s?ve", "save", true),
-            ("", "save", false),
-        ] {
-            assert_eq!(matches(pattern.as_bytes(), name.as_bytes()), fits, "{pattern} {name}");
-        }
-        assert!(!matches(&b"*a".repeat(100_000), b"aaaaaaaaaaaaaaaaaaaaaaaaaaaab"));
     }
 }

@@ -27,11 +27,10 @@ pub(super) fn slow_log(asks: &Asks<'_>, reply: &mut Reply<'_>) -> Answer {
         "get" => {
             let count = match asks.arg(2) {
                 None => 10,
-                Some(text) => parse_int(text).ok_or(errors::NOT_INTEGER.as_bytes())?,
+                Some(text) => parse_int(text)
+                    .filter(|count| *count >= -1)
+                    .ok_or(b"ERR count should be greater than or equal to -1")?,
             };
-            if count < -1 {
-                return Err(b"ERR count should be greater than or equal to -1".to_vec());
-            }
             let entries = log.newest(usize::try_from(count).unwrap_or(usize::MAX));
             reply.array(entries.len());
             for entry in entries {

@@ -175,7 +175,7 @@ impl Session {
             Ok(Plan::FanOut(_)) => self.fan_out(worker, &found),
             Ok(Plan::Private(slot)) => self.block(worker, &found, slot),
             Err(line) => {
-                self.refuse(worker, &found, &line);
+                self.refuse_unlooked(worker, &found, &line);
                 Step::Done
             }
         };
@@ -195,6 +195,7 @@ impl Session {
             return true;
         }
         let at_once = found.command.route == RouteRule::Transaction
+            && found.command.name != "unwatch"
             || matches!(found.command.name, "quit" | "reset");
         if in_multi && !at_once {
             self.queue(worker, found);
@@ -294,6 +295,17 @@ impl Session {
             local::After::Close => self.phase.set(Phase::Closing(Gone::Client)),
         }
         Step::Done
+    }
+
+    /// Refuses a request before it is looked at: that ends or spoils a transaction.
+    fn refuse_unlooked(self: &Rc<Self>, worker: &Worker, found: &Found<'_>, line: &[u8]) {
+        if found.command.name != "exec" {
+            self.spoil_multi();
+            return self.refuse(worker, found, line);
+        }
+        self.end_multi();
+        let line = errors::exec_refused(&String::from_utf8_lossy(line));
+        self.refuse(worker, found, line.as_bytes());
     }
 
     pub(super) fn refuse(self: &Rc<Self>, worker: &Worker, found: &Found<'_>, line: &[u8]) {

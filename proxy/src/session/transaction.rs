@@ -87,13 +87,9 @@ impl Session {
             }
             ("watch", false) => return self.watch(worker, found),
             ("exec", true) => return self.exec(worker, found),
+            // DISCARD, and UNWATCH outside of MULTI.
             (_, _) => {
-                let mut state = self.state.borrow_mut();
-                state.watched.clear();
-                if name == "discard" {
-                    state.multi = None;
-                }
-                drop(state);
+                self.end_multi();
                 self.say(worker, found.asked(self, worker), b"+OK\r\n", None);
             }
         }
@@ -139,10 +135,18 @@ impl Session {
         if found.command.flags.contains(Flags::NO_MULTI) {
             return Err(ASIDE.into());
         }
+        found.command.subcommand_of(found.frame, found.args).map_err(|error| error.line())?;
+        let arity_fits = found.command.check_arity(found.args.len());
+        if arity_fits && found.command.key_positions(found.frame, found.args).is_err() {
+            // Which keys it means cannot be told: the node says so in its place among the replies, as Redis does.
+            return Ok((Runs::AtNode, None));
+        }
         let mut slots = KeySlots::new();
         let planned = plan::plan(found.command, found.request(), worker.routes.count, &mut slots)?;
         match planned {
-            Plan::Answer if local::fits_transaction(found.command.name) => Ok((Runs::Here, None)),
+            Plan::Answer | Plan::Transaction if local::fits_transaction(found.command.name) => {
+                Ok((Runs::Here, None))
+            }
             Plan::Answer | Plan::Transaction => Err(ASIDE.into()),
             Plan::Send(slot) | Plan::Private(slot) => {
                 let has_keys =
@@ -195,7 +199,7 @@ impl Session {
         Step::Done
     }
 
-    fn end_multi(&self) {
+    pub(super) fn end_multi(&self) {
         let mut state = self.state.borrow_mut();
         state.multi = None;
         state.watched.clear();

@@ -54,12 +54,15 @@ impl Session {
     pub(crate) fn sends(&mut self, request: &Request, slots: &BTreeSet<Slot>, refused: bool) {
         match (name(request).as_slice(), request.len()) {
             (b"MULTI", 1) => self.in_transaction = true,
-            (b"EXEC" | b"DISCARD" | b"RESET", 1) => {
+            // Outside of a transaction they are an error, and what is watched stays so.
+            (b"EXEC" | b"DISCARD", 1) if !self.in_transaction => {}
+            (b"EXEC", _) | (b"DISCARD" | b"RESET", 1) => {
                 self.in_transaction = false;
                 self.slots.clear();
             }
             (b"UNWATCH", 1) if !self.in_transaction => self.slots.clear(),
-            (b"WATCH", _) if !self.in_transaction && !refused => self.slots.extend(slots),
+            (b"WATCH", _) if self.in_transaction => {}
+            (b"WATCH", _) if !refused => self.slots.extend(slots),
             _ if self.in_transaction && !refused => self.slots.extend(slots),
             _ => {}
         }

@@ -1,6 +1,6 @@
 //! CLIENT.
 
-use super::super::{Outcome, Request};
+use super::super::{Outcome, Request, parse};
 use crate::clients::Client;
 use crate::error::{CommandError, line};
 use crate::session::{Mute, Session};
@@ -74,6 +74,7 @@ pub(super) fn client(session: &mut Session, request: Request<'_>) -> Outcome {
         }
         "getredir" => session.reply().int(-1),
         "unpause" => session.reply().ok(),
+        "unblock" => unblock(session, request)?,
         _ => {
             return Err(
                 errors::refused(&format!("client|{sub}"), "this node does not know it").into()
@@ -215,6 +216,16 @@ fn kill(session: &mut Session, request: Request<'_>) -> Outcome {
         (true, _) => session.reply().ok(),
         (false, killed) => session.reply().int(killed),
     }
+    Ok(())
+}
+
+/// No command waits here.
+fn unblock(session: &mut Session, request: Request<'_>) -> Outcome {
+    if request.len() == 4 && !request.is(3, "timeout") && !request.is(3, "error") {
+        return Err("ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR".into());
+    }
+    parse::int(request.get(2))?;
+    session.reply().int(0);
     Ok(())
 }
 

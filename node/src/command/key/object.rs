@@ -15,7 +15,6 @@ const INTSET_ENTRIES: u64 = 512;
 const EMBEDDED_BYTES: usize = 44;
 
 const HELP: &[&str] = &[
-    "OBJECT <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
     "ENCODING <key>",
     "    Return the kind of internal representation used in order to store the value",
     "    associated with a <key>.",
@@ -28,15 +27,12 @@ const HELP: &[&str] = &[
     "REFCOUNT <key>",
     "    Return the number of references of the value associated with the specified",
     "    <key>.",
-    "HELP",
-    "    Print this help.",
 ];
 
 pub(super) fn object(ctx: &mut Ctx<'_, '_>) -> Outcome {
     let sub = subcommand("object", ctx.args)?;
     if sub == "help" {
-        ctx.reply.array(HELP.len());
-        HELP.iter().for_each(|line| ctx.reply.simple(line));
+        ctx.reply.help("OBJECT", HELP);
         return Ok(());
     }
     let key = ctx.args.get(2);

@@ -5,11 +5,11 @@ use crate::cursors::POSITION_BITS;
 use crate::encoding::Kind;
 use crate::error::{CommandError, line};
 use crate::exec::is_served;
-use crate::settings::matches;
 use crate::shared::Shared;
 use crate::txn::{Flow, Txn};
 use cluster::Slot;
 use cluster::state::{Access, Admission};
+use protocol::glob::matches;
 
 /// RANDOMKEY walks at most so far into a slot.
 const RANDOM_STEPS_MAX: u64 = 256;
@@ -116,51 +116,66 @@ fn check_flush(ctx: &Ctx<'_, '_>) -> Outcome {
 pub(super) fn randomkey(ctx: &mut Ctx<'_, '_>) -> Outcome {
     let mut all = Vec::new();
     ctx.each_slot(Access::Read, |txn, slot| {
-        let keys = txn.key_counts(slot)?.keys;
-        if keys > 0 {
-            all.push((slot, keys));
-        }
+        all.push((slot, txn.key_counts(slot)?.keys));
         Ok(Flow::Continue)
     })?;
-    // A slot's keys may all have expired: then another one is tried.
-    while !all.is_empty() {
-        let total: u64 = all.iter().map(|(_, keys)| keys).sum();
+    let key = random_key(all, |wanted, keys| {
+        let mut found = None;
+        ctx.each_slot(Access::Read, |txn, slot| {
+            if slot != wanted {
+                return Ok(Flow::Continue);
+            }
+            found = random_key_in(txn, slot, keys)?;
+            Ok(Flow::Stop)
+        })?;
+        Ok::<_, CommandError>(found)
+    })?;
+    match key {
+        Some(key) => ctx.reply.bulk(&key),
+        None => ctx.reply.null(),
+    }
+    Ok(())
+}
+
+/// A random key of these slots, each with its number of keys; `look` finds one in a slot. A slot's keys may all have expired: then another
+/// one is tried.
+pub(crate) fn random_key<E>(
+    mut slots: Vec<(Slot, u64)>,
+    mut look: impl FnMut(Slot, u64) -> Result<Option<Vec<u8>>, E>,
+) -> Result<Option<Vec<u8>>, E> {
+    slots.retain(|(_, keys)| *keys > 0);
+    while !slots.is_empty() {
+        let total: u64 = slots.iter().map(|(_, keys)| keys).sum();
         let mut at = rand::random_range(0..total);
-        let chosen = all.iter().position(|(_, keys)| {
+        let chosen = slots.iter().position(|(_, keys)| {
             let here = at < *keys;
             at = at.saturating_sub(*keys);
             here
         });
-        let (slot, keys) = all.swap_remove(chosen.unwrap_or(0));
-        if let Some(key) = random_key_of(ctx, slot, keys)? {
-            ctx.reply.bulk(&key);
-            return Ok(());
+        let (slot, keys) = slots.swap_remove(chosen.unwrap_or(0));
+        let found = look(slot, keys)?;
+        if found.is_some() {
+            return Ok(found);
         }
     }
-    ctx.reply.null();
-    Ok(())
+    Ok(None)
 }
 
-fn random_key_of(
-    ctx: &mut Ctx<'_, '_>,
-    wanted: Slot,
+/// A random key of a slot with so many keys, if not all have expired.
+pub(crate) fn random_key_in(
+    txn: &mut Txn<'_>,
+    slot: Slot,
     keys: u64,
 ) -> Result<Option<Vec<u8>>, CommandError> {
-    let mut steps = rand::random_range(0..keys.min(RANDOM_STEPS_MAX));
+    let mut steps = rand::random_range(0..keys.clamp(1, RANDOM_STEPS_MAX));
     let mut found = None;
-    ctx.each_slot(Access::Read, |txn, slot| {
-        if slot != wanted {
-            return Ok(Flow::Continue);
+    txn.scan_keys(slot, None, |key, _| {
+        found = Some(key.to_vec());
+        if steps == 0 {
+            return Flow::Stop;
         }
-        txn.scan_keys(slot, None, |key, _| {
-            found = Some(key.to_vec());
-            if steps == 0 {
-                return Flow::Stop;
-            }
-            steps -= 1;
-            Flow::Continue
-        })?;
-        Ok(Flow::Stop)
+        steps -= 1;
+        Flow::Continue
     })?;
     Ok(found)
 }

@@ -61,13 +61,14 @@ impl Several {
             .filter(|&behind| behind < ctx.args.len())
             .ok_or(line::SYNTAX)?;
         let end = End::from_word(ctx.args.get(behind))?;
-        let count = match ctx.args.len() - behind {
-            1 => 1,
-            3 if ctx.args.is(behind + 1, "count") => {
-                positive(ctx.args.get(behind + 2), "ERR count should be greater than 0")?
-            }
-            _ => return Err(line::SYNTAX.into()),
-        };
+        let (mut count, mut after) = (1, behind + 1);
+        if ctx.args.len() > after + 1 && ctx.args.is(after, "count") {
+            count = positive(ctx.args.get(after + 1), "ERR count should be greater than 0")?;
+            after += 2;
+        }
+        if ctx.args.len() > after {
+            return Err(line::SYNTAX.into());
+        }
         Ok(Self { first: at + 1, keys, end, count: count as u64 })
     }
 }

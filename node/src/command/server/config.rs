@@ -5,7 +5,6 @@ use crate::session::Session;
 use protocol::reply::errors;
 
 const HELP: &[&str] = &[
-    "CONFIG <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
     "GET <pattern>",
     "    Return parameters matching the glob-like <pattern> and their values.",
     "SET <directive> <value>",
@@ -14,8 +13,6 @@ const HELP: &[&str] = &[
     "    Reset statistics reported by the INFO command.",
     "REWRITE",
     "    Rewrite the configuration file.",
-    "HELP",
-    "    Print this help.",
 ];
 
 pub(super) fn config(session: &mut Session, request: Request<'_>) -> Outcome {
@@ -32,7 +29,7 @@ pub(super) fn config(session: &mut Session, request: Request<'_>) -> Outcome {
         }
         "set" => {
             if !request.len().is_multiple_of(2) {
-                return Err(errors::arity("config|set").into());
+                return Err(errors::SYNTAX.into());
             }
             let pairs: Vec<(&[u8], &[u8])> = (2..request.len())
                 .step_by(2)
@@ -46,11 +43,7 @@ pub(super) fn config(session: &mut Session, request: Request<'_>) -> Outcome {
             session.reply().ok();
         }
         "rewrite" => return Err("ERR The server is running without a config file".into()),
-        _ => {
-            let mut reply = session.reply();
-            reply.array(HELP.len());
-            HELP.iter().for_each(|line| reply.simple(line));
-        }
+        _ => session.reply().help("CONFIG", HELP),
     }
     Ok(())
 }

@@ -8,7 +8,6 @@ use protocol::number::parse_int;
 const SHOWN: usize = 10;
 
 const HELP: &[&str] = &[
-    "SLOWLOG <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
     "GET [<count>]",
     "    Return top <count> entries from the slowlog (default: 10, -1 mean all).",
     "    Entries are made of:",
@@ -18,8 +17,6 @@ const HELP: &[&str] = &[
     "    Return the length of the slowlog.",
     "RESET",
     "    Reset the slowlog.",
-    "HELP",
-    "    Print this help.",
 ];
 
 pub(super) fn slowlog(session: &mut Session, request: Request<'_>) -> Outcome {
@@ -54,11 +51,7 @@ pub(super) fn slowlog(session: &mut Session, request: Request<'_>) -> Outcome {
                 reply.bulk(&entry.name);
             }
         }
-        _ => {
-            let mut reply = session.reply();
-            reply.array(HELP.len());
-            HELP.iter().for_each(|line| reply.simple(line));
-        }
+        _ => session.reply().help("SLOWLOG", HELP),
     }
     Ok(())
 }

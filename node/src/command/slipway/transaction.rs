@@ -3,6 +3,7 @@
 use super::super::{Outcome, Request, find};
 use crate::error::CommandError;
 use crate::session::{Queued, Session, Watch, Watches, watch_key};
+use crate::shared::Shared;
 use crate::slots::watched::Hold;
 use protocol::command::{Flags, lookup};
 use protocol::number::parse_int;
@@ -28,16 +29,23 @@ pub(super) fn watch(session: &mut Session, request: Request<'_>) -> Outcome {
     Ok(())
 }
 
-/// `boot-id:number`; the number's lowest bit says whether the key had expired already.
+/// `boot-id:db:number`; the number's lowest bit says whether the key had expired already.
 fn version(boot: &str, watch: &Watch) -> String {
-    format!("{boot}:{}", watch.version << 1 | u64::from(watch.was_expired))
+    format!("{boot}:{}:{}", watch.db, watch.version << 1 | u64::from(watch.was_expired))
 }
 
-/// What a version says; of another life of this node it says that the key has changed.
-fn understood(boot: &str, text: &[u8]) -> Option<(u64, bool)> {
-    let (its, number) = std::str::from_utf8(text).ok()?.rsplit_once(':')?;
-    let number: u64 = number.parse().ok()?;
-    Some(if its == boot { (number >> 1, number & 1 == 1) } else { (u64::MAX, false) })
+/// What a version says of a key; of another life of this node, that the key has changed.
+fn understood(shared: &Shared, key: &[u8], text: &[u8]) -> Option<Watch> {
+    let mut parts = std::str::from_utf8(text).ok()?.rsplitn(3, ':');
+    let (number, db): (u64, u8) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
+    let is_of_this_life = parts.next()? == shared.boot_id;
+    Some(Watch {
+        slot: shared.slot_count().of(key),
+        db: Some(db).filter(|db| *db < shared.config.databases)?,
+        key: key.to_vec(),
+        version: if is_of_this_life { number >> 1 } else { u64::MAX },
+        was_expired: is_of_this_life && number & 1 == 1,
+    })
 }
 
 /// `EXEC n watch-count {key version}… {argc arg…}…`
@@ -47,10 +55,8 @@ pub(super) fn exec(session: &mut Session, request: Request<'_>) -> Outcome {
     let mut watches = Watches::new(session.shared.clone(), Hold::Unheld);
     for _ in 0..watched {
         let (key, text) = (words.next()?, words.next()?);
-        let (version, was_expired) =
-            understood(&session.shared.boot_id, text).ok_or("ERR that is no version of a key")?;
-        let slot = session.shared.slot_count().of(key);
-        watches.list.push(Watch { slot, db: session.db, key: key.to_vec(), version, was_expired });
+        let watch = understood(&session.shared, key, text);
+        watches.list.push(watch.ok_or("ERR that is no version of a key")?);
     }
     let queued =
         (0..commands).map(|_| words.command()).collect::<Result<Vec<_>, CommandError>>()?;

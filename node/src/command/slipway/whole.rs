@@ -101,7 +101,8 @@ fn scan_slot<'a>(
     scan_page(&mut txn, slot, options, page)
 }
 
-fn bounce_of(shared: &Shared, slot: Slot) -> Vec<u8> {
+/// The word that turns a request away because of this slot.
+pub(super) fn bounce_of(shared: &Shared, slot: Slot) -> Vec<u8> {
     let mut word = Vec::new();
     crate::link::bounce(&mut word, slot, &shared.slot(slot).read().state.admit(Access::Read));
     word
