@@ -188,6 +188,14 @@ fn command_and_its_subcommands_are_answered_as_redis_does() {
 }
 
 #[test]
+fn an_unknown_command_has_a_null_where_redis_has_one() {
+    let (frame, args) = sliced(&[b"COMMAND", b"INFO", b"nosuch"]);
+    let mut bytes = Vec::new();
+    answer(&frame, &args, Command::is_served, &mut Reply::new(&mut bytes, Version::Resp2));
+    assert_eq!(bytes, b"*1\r\n$-1\r\n");
+}
+
+#[test]
 fn command_list_filters_as_redis_does() {
     let server = Server::start();
     let mut connection = server.connect();
