@@ -121,7 +121,7 @@ impl Served {
 
     fn info(self, name: &[u8], reply: &mut Reply<'_>) {
         match self.named(name) {
-            None => reply.null_array(),
+            None => reply.null(),
             Some((command, None)) => command_info(command, reply),
             Some((command, Some(sub))) => subcommand_info(command, sub, reply),
         }

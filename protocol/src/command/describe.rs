@@ -1,8 +1,9 @@
 //! COMMAND INFO and COMMAND DOCS entries, shaped as Redis 7.0 shapes them.
 //!
 //! What Redis stores per command and follows from the rest is derived here: ACL categories from group and flags, key specifications from
-//! [`Keys`]. DOCS leaves out `arguments` and `history`.
+//! [`Keys`]. DOCS leaves out `history`, and `arguments` of commands that are not served.
 
+mod arguments;
 mod specs;
 
 use super::keys::access;
@@ -140,10 +141,12 @@ impl Line {
     fn docs(&self, more: usize, reply: &mut Reply<'_>) {
         let deprecated = DEPRECATED.iter().find(|line| line.0 == self.name);
         let internal = INTERNAL.contains(&self.name.as_str());
+        let arguments = arguments::of(&self.name);
         reply.bulk(self.name.as_bytes());
         let pairs = 3
             + usize::from(!self.complexity.is_empty())
             + usize::from(internal)
+            + usize::from(arguments.is_some())
             + if deprecated.is_some() { 3 } else { 0 };
         reply.map(pairs + more);
         let mut pair = |key: &str, value: &str| {
@@ -167,6 +170,10 @@ impl Line {
             reply.bulk(since.as_bytes());
             reply.bulk(b"replaced_by");
             reply.bulk(instead.as_bytes());
+        }
+        if let Some(arguments) = arguments {
+            reply.bulk(b"arguments");
+            arguments.write(reply);
         }
     }
 }
