@@ -11,6 +11,7 @@ mod crash;
 mod dashboards;
 mod differential;
 mod empty_slots;
+mod settings;
 
 mod size;
 mod tidy;

@@ -25,6 +25,8 @@ pub enum WalSync {
 /// A node's configuration. Every limit is here.
 #[derive(Clone, Debug)]
 pub struct Config {
+    /// The file that CONFIG REWRITE writes to, if there is one.
+    pub file: Option<PathBuf>,
     /// The directory of its data; made if missing.
     pub data: PathBuf,
     /// Where other parties reach this node, `host:port`.
@@ -66,6 +68,10 @@ pub struct Config {
     pub limits: Limits,
     /// What moving slots may take.
     pub transfer: transfer::Limits,
+    /// Commands that take at least so many microseconds are kept for SLOWLOG; negative: none.
+    pub slow_us_min: i64,
+    /// How many slow commands are kept.
+    pub slow_len_max: u64,
     /// How long requests that were read may take to finish when the node stops.
     pub stop_grace: Duration,
 }
@@ -75,6 +81,7 @@ impl Config {
     pub fn new(data: impl Into<PathBuf>, addr: impl Into<String>) -> Self {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         Self {
+            file: None,
             data: data.into(),
             addr: addr.into(),
             workers: cores,
@@ -96,6 +103,8 @@ impl Config {
             expire_effort_percent: 5,
             limits: Limits::default(),
             transfer: transfer::Limits::default(),
+            slow_us_min: 10_000,
+            slow_len_max: 128,
             stop_grace: Duration::from_secs(5),
         }
     }

@@ -6,7 +6,9 @@
 use crate::config::Config;
 use parking_lot::RwLock;
 pub use protocol::glob::matches;
+use service::config_file::{self, RewriteError, Setting};
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
 
 /// Accepted without effect, with Redis' default: what the store does instead is its own business.
@@ -94,16 +96,16 @@ impl Settings {
             ("wal-sync", wal_sync.to_owned()),
             ("requirepass", config.password.clone().unwrap_or_default()),
             ("timeout", config.idle_timeout.as_secs().to_string()),
-            ("slowlog-log-slower-than", "10000".to_owned()),
-            ("slowlog-max-len", "128".to_owned()),
+            ("slowlog-log-slower-than", config.slow_us_min.to_string()),
+            ("slowlog-max-len", config.slow_len_max.to_string()),
         ];
         values.extend(own.map(|(k, v)| (k.to_owned(), v)));
         Self {
             values: RwLock::new(values),
             password: RwLock::new(config.password.clone().filter(|p| !p.is_empty())),
             idle_seconds: AtomicU64::new(config.idle_timeout.as_secs()),
-            slowlog_micros: AtomicI64::new(10_000),
-            slowlog_entries_max: AtomicU64::new(128),
+            slowlog_micros: AtomicI64::new(config.slow_us_min),
+            slowlog_entries_max: AtomicU64::new(config.slow_len_max),
         }
     }
 
@@ -166,6 +168,18 @@ impl Settings {
             values.insert(name, value);
         }
         Ok(())
+    }
+
+    /// Writes what [`Settings::set`] can change and has an effect into the node's file, under the file's own names. Blocks until the disk has it.
+    pub fn rewrite(&self, file: &Path) -> Result<(), RewriteError> {
+        let integer = |n: u64| Setting::Integer(i64::try_from(n).unwrap_or(i64::MAX));
+        let settings = [
+            ("password", self.password().map_or(Setting::Default, Setting::Text)),
+            ("idle_ms_max", integer(self.idle_seconds() * 1000)),
+            ("slow_log.slower_than_us", Setting::Integer(self.slowlog_micros())),
+            ("slow_log.len_max", integer(self.slowlog_entries_max() as u64)),
+        ];
+        config_file::rewrite(file, &settings)
     }
 
     /// What AUTH must say, if anything.

@@ -4,11 +4,14 @@
 
 use crate::Error;
 use cluster::SlotCount;
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// Everything a proxy is told.
 #[derive(Clone, Debug)]
 pub struct Config {
+    /// The file that CONFIG REWRITE writes to, if there is one.
+    pub file: Option<PathBuf>,
     /// How nodes know this proxy.
     pub name: String,
     /// Threads; each has its own listener, sessions and connections to nodes.
@@ -116,6 +119,7 @@ pub struct SlowLog {
 impl Default for Config {
     fn default() -> Self {
         Self {
+            file: None,
             name: "proxy".to_owned(),
             workers: std::thread::available_parallelism().map_or(1, usize::from),
             slot_count: SlotCount::DEFAULT,

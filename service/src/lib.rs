@@ -7,9 +7,11 @@
 //! - [`http`]: the admin server with `/metrics`, `/livez` and `/readyz`, and a client for it.
 //! - [`telemetry`]: logs, panics, build information.
 //! - [`metrics`]: numbers that are gathered when somebody asks for them.
+//! - [`config_file`]: single settings written into a configuration file.
 //! - [`failpoint`]: named places where a test can kill, stop, slow or fail the process.
 //! - [`limits`]: what the operating system grants a process.
 
+pub mod config_file;
 pub mod failpoint;
 pub mod http;
 pub mod limits;

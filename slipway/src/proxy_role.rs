@@ -27,7 +27,12 @@ pub(crate) struct Settings {
 }
 
 pub(crate) fn run(args: &RoleArgs) -> Result<ExitCode> {
-    daemon::role(args, File::check, |settings| {
+    let check = |file: File| {
+        let mut settings = file.check()?;
+        settings.config.file = Some(args.config.clone());
+        Ok(settings)
+    };
+    daemon::role(args, check, |settings| {
         daemon::run(settings.config.stop_grace, async |daemon| start(&daemon, settings))
     })
 }

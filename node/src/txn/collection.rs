@@ -68,11 +68,15 @@ impl Txn<'_> {
 
     /// Keeps the collection's meta record; a collection without elements is no more.
     pub fn save(&mut self, collection: &mut Collection<'_>) -> Result<(), CommandError> {
+        let Collection { meta, saved, .. } = *collection;
+        let is_as_before = saved == Some(meta) || (saved.is_none() && meta.count == 0);
+        if is_as_before { Ok(()) } else { self.save_anyway(collection) }
+    }
+
+    /// As [`Self::save`], but writes a collection that is as before too: for commands after which WATCH sees a change in any case.
+    pub fn save_anyway(&mut self, collection: &mut Collection<'_>) -> Result<(), CommandError> {
         let Collection { key, meta, part, saved } = *collection;
         let there = (meta.count > 0, meta.count > 0 && meta.expire_ms != 0);
-        if saved == Some(meta) || (saved.is_none() && meta.count == 0) {
-            return Ok(());
-        }
         self.touch(part, key);
         if meta.count == 0 {
             self.delete_meta(part, key)?;

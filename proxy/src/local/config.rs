@@ -5,6 +5,7 @@ use crate::shared::Shared;
 use protocol::glob::matches;
 use protocol::number::parse_int;
 use protocol::reply::{Reply, errors};
+use service::config_file::{self, Setting};
 
 const HELP: &[&str] = &[
     "GET <pattern>",
@@ -33,7 +34,7 @@ pub(super) fn config(asks: &Asks<'_>, reply: &mut Reply<'_>) -> Answer {
         }
         "set" => return set(asks, reply),
         "resetstat" => reply.ok(),
-        "rewrite" => return Err(b"ERR The server is running without a config file".to_vec()),
+        "rewrite" => return rewrite(&asks.worker.shared, reply),
         _ => reply.help("CONFIG", HELP),
     }
     Ok(())
@@ -137,4 +138,28 @@ fn apply(shared: &Shared, name: &str, value: &[u8]) {
         }
         _ => {}
     }
+}
+
+/// Writes what CONFIG SET can change into the file this proxy was started with, under the file's own names. The worker waits for the disk.
+fn rewrite(shared: &Shared, reply: &mut Reply<'_>) -> Answer {
+    let Some(file) = &shared.config.file else {
+        return Err(b"ERR The server is running without a config file".to_vec());
+    };
+    let live = &shared.live;
+    let integer = |n: u64| Setting::Integer(i64::try_from(n).unwrap_or(i64::MAX));
+    let slow = i64::try_from(live.slow_us()).unwrap_or(-1);
+    let password = live.password().map_or(Setting::Default, |p| Setting::Text(p.to_string()));
+    let settings = [
+        ("client_password", password),
+        ("client_idle_ms_max", integer(live.client_idle_max().as_millis() as u64)),
+        ("limits.clients_max", integer(live.clients_max() as u64)),
+        ("slow_log.slower_than_us", Setting::Integer(slow)),
+        ("slow_log.len_max", integer(live.slow_len_max() as u64)),
+    ];
+    config_file::rewrite(file, &settings).map_err(|error| {
+        tracing::error!(file = %file.display(), %error, "CONFIG REWRITE has written nothing");
+        format!("ERR Rewriting config file: {error}").into_bytes()
+    })?;
+    reply.ok();
+    Ok(())
 }

@@ -37,7 +37,16 @@ pub(super) struct File {
     #[serde(default)]
     request: Request,
     #[serde(default)]
+    slow_log: SlowLog,
+    #[serde(default)]
     transfer: Transfer,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SlowLog {
+    slower_than_us: Option<i64>,
+    len_max: Option<u64>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -101,6 +110,8 @@ impl File {
         set(&mut config.stop_grace, self.stop_grace_ms.map(Duration::from_millis));
         self.request.into(&mut config.limits);
         self.transfer.into(&mut config.transfer);
+        set(&mut config.slow_us_min, self.slow_log.slower_than_us);
+        set(&mut config.slow_len_max, self.slow_log.len_max);
         config.check()?;
         Ok(Settings { listen: self.listen, admin: self.admin, config })
     }

@@ -155,7 +155,8 @@ pub(super) fn ltrim(ctx: &mut Ctx<'_, '_>) -> Outcome {
                 (list.meta.head, list.meta.tail, list.meta.count) = (first, end, end - first);
             }
         }
-        ctx.txn.save(&mut list)?;
+        // Redis counts a trim that takes nothing away as a change.
+        ctx.txn.save_anyway(&mut list)?;
     }
     ctx.reply.ok();
     Ok(())

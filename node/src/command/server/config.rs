@@ -42,7 +42,16 @@ pub(super) fn config(session: &mut Session, request: Request<'_>) -> Outcome {
             session.shared.stats.reset();
             session.reply().ok();
         }
-        "rewrite" => return Err("ERR The server is running without a config file".into()),
+        "rewrite" => {
+            let Some(file) = &session.shared.config.file else {
+                return Err("ERR The server is running without a config file".into());
+            };
+            if let Err(error) = session.shared.settings.rewrite(file) {
+                tracing::error!(file = %file.display(), %error, "CONFIG REWRITE has written nothing");
+                return Err(format!("ERR Rewriting config file: {error}").into());
+            }
+            session.reply().ok();
+        }
         _ => session.reply().help("CONFIG", HELP),
     }
     Ok(())
