@@ -7,6 +7,7 @@
 //! A function reads its arguments from [`Ctx::args`] (the arity is checked), works on [`Ctx::txn`], and writes exactly one reply. It returns an
 //! error only if it has changed nothing; what it wrote of the reply is then forgotten.
 
+mod blocking;
 mod connection;
 mod hash;
 mod key;
@@ -31,6 +32,7 @@ use protocol::reply::{Reply, errors};
 use protocol::slicer::Args;
 use std::sync::OnceLock;
 
+pub use blocking::{Found, Wish};
 pub(crate) use slipway::{Word, word};
 
 /// The arguments of a request; 0 is the command's name.
@@ -181,6 +183,8 @@ pub enum Run {
     Keys(fn(&mut Ctx<'_, '_>) -> Outcome),
     /// It is about all slots that are served here: [`Ctx::each_slot`].
     Slots(fn(&mut Ctx<'_, '_>) -> Outcome),
+    /// As [`Self::Keys`]; if the keys have nothing for it, it waits until one of them has.
+    Waits(fn(Request<'_>) -> Result<Wish, CommandError>),
     /// It is about the connection.
     Session(fn(&mut Session, Request<'_>) -> Outcome),
 }
@@ -190,6 +194,7 @@ impl std::fmt::Debug for Run {
         f.write_str(match self {
             Self::Keys(_) => "Keys",
             Self::Slots(_) => "Slots",
+            Self::Waits(_) => "Waits",
             Self::Session(_) => "Session",
         })
     }
@@ -199,6 +204,7 @@ impl std::fmt::Debug for Run {
 type Table = &'static [(&'static str, Run)];
 
 const FAMILIES: &[Table] = &[
+    blocking::TABLE,
     connection::TABLE,
     hash::TABLE,
     key::TABLE,

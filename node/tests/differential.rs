@@ -5,7 +5,7 @@
 
 mod allowed;
 mod generate;
-mod oracle;
+pub(crate) mod oracle;
 
 use crate::harness::client::show;
 use crate::harness::{Client, Server};
