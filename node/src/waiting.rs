@@ -25,7 +25,7 @@
 //! before the pop until it is committed; a session whose client is gone, or whose time is up, takes the fate first. So an element is popped only
 //! for a session that will put the reply into its output.
 //!
-//! Order of locks: slots ascending, then a slot's queues, then a fate. No lock is held across an await.
+//! Order of locks: slots ascending, then a fate, then a slot's queues. No lock is held across an await.
 
 use crate::command::{Request, Wish};
 use parking_lot::{Mutex, MutexGuard};
@@ -87,16 +87,16 @@ const FOR_EVER: Duration = Duration::from_secs(10 * 365 * 86_400);
 static TICKETS: AtomicU64 = AtomicU64::new(0);
 
 impl Waiter {
-    /// A waiter for a request that has come now, from a client that has waited elsewhere for `waited`.
+    /// A waiter for a request that has come now and was sliced under these limits, from a client that has waited elsewhere for `waited`.
     pub fn new(
         (command, wish): (&'static Command, Wish),
-        request: Request<'_>,
+        (request, limits): (Request<'_>, &Limits),
         (db, version): (u8, Version),
         waited: Duration,
     ) -> Self {
         let frame = request.frame.to_vec();
         let mut args = Args::new();
-        let sliced = slice_request(&frame, &Limits::default(), &mut args);
+        let sliced = slice_request(&frame, limits, &mut args);
         debug_assert!(sliced.is_ok(), "it was sliced before");
         let now = Instant::now();
         let since = now.checked_sub(waited).unwrap_or(now);

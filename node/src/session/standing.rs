@@ -85,10 +85,16 @@ impl Session {
         if self.is_stuck(&slots) {
             return;
         }
-        let of = (self.db, self.version);
-        let waiter = || Arc::new(Waiter::new((command, wish), request, of, waited));
+        let (of, shared) = ((self.db, self.version), self.shared.clone());
+        let waiter = || {
+            let request = (request, &shared.config.limits);
+            Arc::new(Waiter::new((command, wish), request, of, waited))
+        };
         let attempt = if self.is_any_long_held(&slots) {
-            Attempt::Waits(waiter())
+            // In no queue: it looks where only this session waits for the slot.
+            let waiter = waiter();
+            waiter.end_with(Fate::Again);
+            Attempt::Waits(waiter)
         } else {
             let tried = Try { command, wish, request, slots: &slots };
             let link = self.link.as_ref().map(|link| &link.pushes);
@@ -100,10 +106,6 @@ impl Session {
         match attempt {
             Attempt::Done(done) => self.finish(command, done),
             Attempt::Waits(waiter) => {
-                if self.is_any_long_held(&slots) {
-                    // Not in a queue yet: it looks where only this session waits for the slot.
-                    waiter.end_with(Fate::Again);
-                }
                 self.later = Some(Later::Wait(Standing::new(&self.shared, &self.client, waiter)));
             }
         }
