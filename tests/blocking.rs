@@ -117,6 +117,8 @@ fn check(taken: &[Taken]) {
 fn who_waits_is_served_at_the_new_owner_in_the_old_order_and_in_time() {
     let cluster = Cluster::start();
     let slot = cluster_slot();
+    // It may be there already.
+    let _ = cluster.tool(&format!("migrate --slots {slot} --to 1"));
     let mut waiters: Vec<Client> = Vec::new();
     let mut control = Client::connect(&cluster.proxy).unwrap();
     let node_waits = |node: usize, count: usize| {
@@ -156,6 +158,40 @@ fn who_waits_is_served_at_the_new_owner_in_the_old_order_and_in_time() {
     }
     let rest = control.command("LRANGE {q}a 0 -1").unwrap();
     assert_eq!(rest.as_items().unwrap().len(), 1, "{rest:?}");
+}
+
+#[test]
+fn an_unblock_that_meets_a_push_loses_nothing() {
+    let cluster = Cluster::start();
+    let connect = || Client::connect(&cluster.proxy).unwrap();
+    let [mut waiter, mut pusher, mut other, mut control] = std::array::from_fn(|_| connect());
+    let id = waiter.command("CLIENT ID").unwrap().as_int().unwrap();
+    let (mut served, mut unblocked) = (0, 0);
+    for round in 0..300 {
+        waiter.send(&request("BLPOP {q}a 0")).unwrap();
+        eventually("it waits", Duration::from_secs(20), || {
+            let info = control.command("INFO clients")?;
+            let text = info.as_str().unwrap_or_default().to_owned();
+            if text.contains("blocked_clients:1\r\n") { Ok(()) } else { Err(text) }
+        });
+        let push = request(&format!("RPUSH {{q}}a {round}"));
+        let unblock = request(&format!("CLIENT UNBLOCK {id}"));
+        if round % 2 == 0 {
+            pusher.send(&push).and_then(|()| other.send(&unblock)).unwrap();
+        } else {
+            other.send(&unblock).and_then(|()| pusher.send(&push)).unwrap();
+        }
+        let (pushed, answer) = (pusher.reply().unwrap(), other.reply().unwrap());
+        assert_eq!(pushed, Value::Int(1), "alone in its list when it was pushed");
+        assert!(matches!(answer, Value::Int(0 | 1)), "{answer:?}");
+        let (heard, left) = (waiter.reply().unwrap(), control.command("LPOP {q}a").unwrap());
+        match (&heard, &left) {
+            (Value::Array(_), Value::Null) => served += 1,
+            (Value::Null, Value::Bulk(_)) => unblocked += 1,
+            other => panic!("round {round}: {other:?}"),
+        }
+    }
+    println!("{served} served, {unblocked} unblocked");
 }
 
 fn request(words: &str) -> Vec<u8> {

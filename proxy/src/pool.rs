@@ -101,7 +101,10 @@ impl Private {
     pub(crate) async fn call_off(&mut self, limit: Duration) -> Result<Option<Bytes>, String> {
         self.stream()?.shutdown().await.map_err(|e| e.to_string())?;
         let late = || Err(format!("no end within {} s", limit.as_secs()));
-        timeout(limit, self.reply()).await.unwrap_or_else(|_| late())
+        let reply = timeout(limit, self.reply()).await.unwrap_or_else(|_| late());
+        // Half of it is closed: it must not be given back.
+        self.stream = None;
+        reply
     }
 
     /// The node it goes to.

@@ -177,15 +177,15 @@ fn brpoplpush(request: Request<'_>) -> Result<Wish, CommandError> {
 
 /// `BLMPOP timeout numkeys key… LEFT|RIGHT [COUNT count]`
 fn blmpop(request: Request<'_>) -> Result<Wish, CommandError> {
-    let timeout = timeout(request.get(1))?;
     let list::Several { first, keys, end, count } = list::Several::read(request, 2)?;
+    let timeout = timeout(request.get(1))?;
     Ok(Wish { first, keys, timeout, take: Take::Elements(end, count) })
 }
 
 /// `BZMPOP timeout numkeys key… MIN|MAX [COUNT count]`
 fn bzmpop(request: Request<'_>) -> Result<Wish, CommandError> {
-    let timeout = timeout(request.get(1))?;
     let zset::Several { first, keys, direction, count } = zset::Several::read(request, 2)?;
+    let timeout = timeout(request.get(1))?;
     Ok(Wish { first, keys, timeout, take: Take::Members(direction, count) })
 }
 
