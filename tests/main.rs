@@ -6,6 +6,7 @@
 mod moves_under_load;
 
 mod big_slot;
+mod blocking;
 mod clients;
 mod crash;
 mod dashboards;

@@ -1,11 +1,14 @@
 //! Who is connected: what CLIENT LIST shows and CLIENT KILL ends.
 
+use crate::waiting::Waiter;
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU8, AtomicU16, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{
+    AtomicBool, AtomicI64, AtomicU8, AtomicU16, AtomicU64, AtomicUsize, Ordering::Relaxed,
+};
 use tokio_util::sync::CancellationToken;
 
 /// One connection, as others see it. The session writes, anybody reads.
@@ -29,9 +32,29 @@ pub struct Client {
     pub commands: AtomicU64,
     /// Ends the session when cancelled.
     pub stop: CancellationToken,
+    /// It was ended by CLIENT KILL.
+    pub killed: AtomicBool,
+    /// Its command that waits for a key.
+    pub(crate) waiting: Mutex<Option<Arc<Waiter>>>,
 }
 
 impl Client {
+    /// Ends the connection soon, without another word.
+    pub fn kill(&self) {
+        self.killed.store(true, Relaxed);
+        self.stop.cancel();
+    }
+
+    fn flags(&self) -> &'static str {
+        if self.waiting.lock().is_some() {
+            "b"
+        } else if self.queued.load(Relaxed) >= 0 {
+            "x"
+        } else {
+            "N"
+        }
+    }
+
     /// One line of CLIENT LIST.
     pub fn describe(&self, now_ms: u64) -> String {
         let mut line = String::new();
@@ -50,7 +73,7 @@ impl Client {
             String::from_utf8_lossy(&self.name.lock()),
             seconds(self.since_ms),
             seconds(self.active_ms.load(Relaxed)),
-            if multi >= 0 { "x" } else { "N" },
+            self.flags(),
             self.db.load(Relaxed),
             self.resp.load(Relaxed),
             self.commands.load(Relaxed),
@@ -66,12 +89,19 @@ pub struct Clients {
     open: Mutex<BTreeMap<u64, Arc<Client>>>,
     last_id: AtomicU64,
     max: usize,
+    /// How many have a command that waits for a key.
+    pub(crate) blocked: AtomicUsize,
 }
 
 impl Clients {
     /// At most `max` of them.
     pub fn new(max: usize) -> Self {
-        Self { open: Mutex::default(), last_id: AtomicU64::new(0), max }
+        Self {
+            open: Mutex::default(),
+            last_id: AtomicU64::new(0),
+            max,
+            blocked: AtomicUsize::new(0),
+        }
     }
 
     /// Takes a connection in; nothing if there are too many.
@@ -99,6 +129,8 @@ impl Clients {
             queued: AtomicI64::new(-1),
             commands: AtomicU64::new(0),
             stop,
+            killed: AtomicBool::new(false),
+            waiting: Mutex::default(),
         });
         open.insert(client.id, client.clone());
         Some(client)
@@ -107,6 +139,11 @@ impl Clients {
     /// The connection is gone.
     pub fn leave(&self, client: &Client) {
         self.open.lock().remove(&client.id);
+    }
+
+    /// One of them.
+    pub fn get(&self, id: u64) -> Option<Arc<Client>> {
+        self.open.lock().get(&id).cloned()
     }
 
     /// How many there are.

@@ -58,7 +58,7 @@ pub struct Config {
     pub idle_timeout: Duration,
     /// Bytes of replies a client may leave unread before its requests wait.
     pub output_bytes_max: usize,
-    /// Bytes of commands a client may queue between MULTI and EXEC.
+    /// Bytes of commands a client may queue between MULTI and EXEC, or behind a command that waits for a key.
     pub queue_bytes_max: usize,
     /// Positions of SCAN, HSCAN, SSCAN and ZSCAN that are remembered, in bytes.
     pub cursor_bytes_max: usize,

@@ -2,12 +2,13 @@
 //!
 //! Synchronous. Called by a worker for short commands, by a thread of the blocking pool for long ones.
 
-use crate::command::{Ctx, Outcome, Request, Run};
+use crate::command::{Ctx, Found, Outcome, Request, Run, Wish};
 use crate::error::CommandError;
 use crate::link::{Pushes, bounce, redirect};
 use crate::shared::Shared;
 use crate::slots::SlotInner;
 use crate::txn::{Guard, Reads, Scratch, Txn};
+use crate::waiting::Waiter;
 use cluster::Slot;
 use cluster::state::{Access, Admission};
 use protocol::command::{Command, Flags, Keys};
@@ -131,9 +132,6 @@ pub fn invoke(
     txn: &mut Txn<'_>,
     out: &mut Vec<u8>,
 ) -> Outcome {
-    let (Run::Keys(function) | Run::Slots(function)) = call.run else {
-        return Err("ERR internal error: a command of the connection was sent to the data; please report it".into());
-    };
     let before = txn.changes();
     let mut ctx = Ctx {
         shared,
@@ -142,7 +140,17 @@ pub fn invoke(
         txn,
         reply: Reply::new(out, version),
     };
-    let result = function(&mut ctx);
+    let result = match call.run {
+        Run::Keys(function) | Run::Slots(function) => function(&mut ctx),
+        // Here nothing waits.
+        Run::Waits(read) => read(call.request).and_then(|wish| {
+            if wish.take(&mut ctx)? == Found::Nothing {
+                wish.nothing(&mut ctx.reply);
+            }
+            Ok(())
+        }),
+        Run::Session(_) => return Err("ERR internal error: a command of the connection was sent to the data; please report it".into()),
+    };
     if result.is_err() && txn.changes() != before {
         tracing::error!(
             command = call.command.name,
@@ -150,6 +158,69 @@ pub fn invoke(
         );
     }
     result
+}
+
+/// A command that waits if it finds nothing.
+#[derive(Clone, Copy, Debug)]
+pub struct Try<'a> {
+    pub command: &'static Command,
+    pub wish: Wish,
+    pub request: Request<'a>,
+    pub slots: &'a [Slot],
+}
+
+/// What came of looking for what it wants.
+#[derive(Debug)]
+pub enum Attempt {
+    /// The reply is written.
+    Done(Done),
+    /// There was nothing, and nothing is written: it stands in the queue of each of its keys.
+    Waits(Arc<Waiter>),
+}
+
+/// Runs a command that may wait: takes what is there, or has it stand in the queues, under the same locks.
+pub fn attempt(
+    shared: &Shared,
+    scratch: &mut Scratch,
+    caller: Caller<'_>,
+    (tried, waiter): (Try<'_>, impl FnOnce() -> Arc<Waiter>),
+    out: &mut Vec<u8>,
+) -> Attempt {
+    let start = out.len();
+    let entered = match enter(shared, tried.slots, Access::Write, caller.link, out) {
+        Ok(entered) => entered,
+        Err(slots) => return Attempt::Done(Done::TurnedAway(slots)),
+    };
+    let mut txn = Txn::new(shared, scratch, entered, caller.db, Reads::Committed);
+    let found = check_room(shared, tried.command).and_then(|()| {
+        let reply = Reply::new(out, caller.version);
+        let (command, args) = (tried.command, tried.request);
+        tried.wish.take(&mut Ctx { shared, command, args, txn: &mut txn, reply })
+    });
+    let cell_of = |key: &[u8]| shared.slot(shared.slot_count().of(key));
+    let result = match found {
+        Ok(Found::Taken) => txn.commit(),
+        Ok(Found::Nothing) => {
+            let waiter = waiter();
+            waiter.keys().for_each(|key| cell_of(key).waiters.enter(key, &waiter));
+            // Keys that had expired go, and with that the locks.
+            match txn.commit() {
+                Ok(()) => return Attempt::Waits(waiter),
+                Err(error) => {
+                    waiter.leave();
+                    waiter.keys().for_each(|key| cell_of(key).waiters.leave(key, &waiter));
+                    Err(error)
+                }
+            }
+        }
+        Err(error) => Err(error),
+    };
+    if let Err(error) = result {
+        out.truncate(start);
+        Reply::new(out, caller.version).error(error.line().as_bytes());
+    }
+    let failed = out.get(start) == Some(&b'-');
+    Attempt::Done(Done::Executed(Told { failed, ..Told::default() }))
 }
 
 /// Commands that need space are refused while there is none.

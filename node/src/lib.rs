@@ -16,6 +16,7 @@
 //! - [`exec`]: runs one command over the slots of its keys.
 //! - [`txn`]: what commands work on; counts keys, feeds capture and watches.
 //! - [`slots`]: each slot's state and lock. [`transfer`]: slots on the move.
+//! - [`waiting`]: commands that wait for a key.
 //! - [`engine`], [`encoding`]: the ordered store, and keys and values in it.
 //! - [`wal`]: when a write is safe to be told. [`disk`]: room on the disk.
 //! - [`versions`], [`cursors`], [`expiry`], [`stats`], [`slowlog`]: lives of keys, positions of scans, the sweep, counters, slow commands.
@@ -41,6 +42,7 @@ pub mod slowlog;
 pub mod stats;
 pub mod txn;
 pub mod versions;
+pub mod waiting;
 pub mod wal;
 
 mod buffers;

@@ -16,6 +16,7 @@ use prometheus::Registry;
 use protocol::command::{Command, table};
 use service::metrics::{Page, register as register_page};
 use std::collections::BTreeMap;
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Weak};
 
 /// The states of a slot, by `SlotState::name`.
@@ -73,6 +74,12 @@ fn clients(shared: &Shared, page: &mut Page) {
         [],
     )
     .put([], shared.config.clients_max as u64);
+    page.gauge(
+        "slipway_node_blocked_clients",
+        "Clients in a command that waits for a key, those of proxies included; never more than connections.",
+        [],
+    )
+    .put([], shared.clients.blocked.load(Relaxed) as u64);
     page.counter(
         "slipway_node_client_connections_total",
         "Connections, by what became of them.",

@@ -4,6 +4,7 @@
 //! from any more once they exceed a limit. Commands that take long run elsewhere, and only this session waits for them. Invariant: no lock
 //! and no thread-local buffer is held across an await.
 
+mod standing;
 mod transaction;
 mod turn;
 
@@ -68,6 +69,8 @@ pub struct Session {
     settled: usize,
     /// The replies that are not settled: where they begin, and whether they acknowledge a write.
     unsettled: Vec<(usize, bool)>,
+    /// How long the client has waited at former owners of the slot, for the next command that waits.
+    pub(crate) waited: Duration,
     /// What a command wants done that takes time.
     later: Option<turn::Later>,
 }
@@ -109,6 +112,7 @@ impl Session {
             sent: 0,
             settled: 0,
             unsettled: Vec::new(),
+            waited: Duration::ZERO,
             later: None,
         }
     }
@@ -167,20 +171,26 @@ impl Session {
     /// Waits for something to do.
     async fn wait(&self, stream: &mut TcpStream, input: &mut Input) -> io::Result<Wake> {
         let idle = self.shared.settings.idle_seconds();
-        let (mut reader, writer) = stream.split();
-        let wake = async {
-            tokio::select! {
-                biased;
-                bytes = read(&mut reader, &mut input.bytes) => bytes.map(Wake::Read),
-                ready = writer.writable(), if self.unsent() > 0 => ready.map(|()| Wake::Writable),
-                () = pushed(self.link.as_ref()), if self.link.is_some() => Ok(Wake::Pushed),
-                () = self.client.stop.cancelled() => Ok(Wake::Closed),
-            }
-        };
+        let wake = self.wake(stream, input);
         if idle == 0 || self.link.is_some() {
             return wake.await;
         }
         timeout(Duration::from_secs(idle), wake).await.unwrap_or(Ok(Wake::Closed))
+    }
+
+    /// As [`Self::wait`], however long the client is silent.
+    ///
+    /// # Cancel safety
+    /// Safe to drop: what was read is in `input`.
+    async fn wake(&self, stream: &mut TcpStream, input: &mut Input) -> io::Result<Wake> {
+        let (mut reader, writer) = stream.split();
+        tokio::select! {
+            biased;
+            bytes = read(&mut reader, &mut input.bytes) => bytes.map(Wake::Read),
+            ready = writer.writable(), if self.unsent() > 0 => ready.map(|()| Wake::Writable),
+            () = pushed(self.link.as_ref()), if self.link.is_some() => Ok(Wake::Pushed),
+            () = self.client.stop.cancelled() => Ok(Wake::Closed),
+        }
     }
 
     /// The session waits for the word's answer before it goes on.

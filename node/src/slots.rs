@@ -16,6 +16,7 @@ use crate::encoding::Prefix;
 use crate::engine::{Batch, Engine, EngineError};
 use crate::link::Pushes;
 use crate::transfer::Capture;
+use crate::waiting::Waiters;
 use crate::wal::Wal;
 use cluster::state::{Access, Admission, Next, Persist, Refused};
 use cluster::{Slot, SlotCount, SlotState};
@@ -88,6 +89,8 @@ pub struct Cell {
     inner: RwLock<SlotInner>,
     /// Recently used records; taken under the slot's lock only.
     cache: Mutex<Cache>,
+    /// Commands that wait for keys of this slot.
+    pub(crate) waiters: Waiters,
     /// Links with a sticky pair of this slot.
     waiting: Mutex<Vec<Arc<Pushes>>>,
     /// Commands that hold, or want to hold, the slot for long.
@@ -123,6 +126,11 @@ impl Cell {
     /// Whether a command that takes long holds the slot: who would wait for it should not do so on a worker.
     pub fn is_long_held(&self) -> bool {
         self.long_holders.load(Relaxed) > 0
+    }
+
+    /// Whether a command waits for a key of the slot.
+    pub fn has_waiters(&self) -> bool {
+        !self.waiters.is_empty()
     }
 
     /// The link is told when the slot can be entered again. Called while the slot's lock is held, so that no change slips by.
@@ -301,13 +309,16 @@ impl Slots {
         self.last_incarnation.fetch_add(1, Relaxed) + 1
     }
 
-    /// Tells those who wait for the slot, and those who watch keys of it, what its state means to them now. The caller holds the slot's lock.
+    /// Tells those who wait for the slot, and those who watch keys of it or wait for them, what its state means to them now. The caller holds the slot's lock.
     pub fn tell(&self, slot: Slot, inner: &mut SlotInner) {
         let admission = inner.state.admit(Access::Write);
         if admission != Admission::Execute && inner.state.admit(Access::Read) != Admission::Execute
         {
             inner.watched.clear();
             self.cell(slot).cache().clear(&self.budget);
+        }
+        if matches!(admission, Admission::Moved { .. } | Admission::Ask) {
+            self.cell(slot).waiters.send_away();
         }
         let push = match &admission {
             Admission::Execute => crate::link::open_push(slot),
@@ -419,6 +430,7 @@ fn load_cell(engine: &Engine, slot: Slot, databases: u8) -> Result<Cell, EngineE
     Ok(Cell {
         inner: RwLock::new(inner),
         cache: Mutex::default(),
+        waiters: Waiters::default(),
         waiting: Mutex::default(),
         long_holders: AtomicU32::new(0),
     })

@@ -12,6 +12,7 @@ mod overlay;
 mod random;
 mod rename;
 mod scan;
+mod serve;
 
 pub use collection::Collection;
 pub use random::Picks;
@@ -28,7 +29,9 @@ use crate::transfer::records::{Payload, Record};
 use cluster::Slot;
 use overlay::{Overlay, Seen};
 use parking_lot::{RwLockReadGuard, RwLockWriteGuard};
+use serve::Ready;
 use smallvec::SmallVec;
+use std::collections::VecDeque;
 
 /// Buffers that one transaction after another uses; one set a thread.
 #[derive(Debug, Default)]
@@ -82,7 +85,7 @@ struct Part<'a> {
     /// Changes of key counts by database: keys, and those that expire.
     counts: SmallVec<[(u8, i64, i64); 1]>,
     captured: Option<Payload>,
-    /// The keys that change, if somebody watches keys of the slot.
+    /// The keys that change, if somebody watches keys of the slot, or waits for them.
     changed: Option<Vec<(u8, Vec<u8>)>>,
 }
 
@@ -135,7 +138,7 @@ impl<'a> Txn<'a> {
                 keys_when_released: Counts::default(),
                 counts: SmallVec::new(),
                 captured: inner.capture.is_some().then(Payload::default),
-                changed: (!inner.watched.is_empty()).then(Vec::new),
+                changed: is_heard(shared.slot(slot), inner).then(Vec::new),
                 guard,
             })
         });
@@ -231,7 +234,11 @@ impl<'a> Txn<'a> {
 
     /// Writes everything. Nothing is written if it fails.
     pub fn commit(mut self) -> Result<(), CommandError> {
-        let result = self.commit_inner();
+        let result = self.commit_inner().map(|ready| {
+            if !ready.is_empty() {
+                self.serve(ready);
+            }
+        });
         if result.is_err() {
             self.forget_caches();
         }
@@ -240,7 +247,8 @@ impl<'a> Txn<'a> {
         result
     }
 
-    fn commit_inner(&mut self) -> Result<(), CommandError> {
+    /// Writes everything, and returns for which of the changed keys somebody waits.
+    fn commit_inner(&mut self) -> Result<VecDeque<Ready>, CommandError> {
         for part in &mut self.parts {
             let Guard::Exclusive(inner) = &part.guard else { continue };
             for &(db, keys, expires) in &part.counts {
@@ -259,17 +267,18 @@ impl<'a> Txn<'a> {
             }
         }
         if self.scratch.batch.is_empty() {
-            return Ok(());
+            return Ok(VecDeque::new());
         }
         if let Err(error) = self.shared.engine.write(&self.scratch.batch) {
             self.shared.disk.note(&error);
             return Err(error.into());
         }
         self.shared.wal.wrote();
+        let ready = self.ready();
         for part in &mut self.parts {
             part.tell();
         }
-        Ok(())
+        Ok(ready)
     }
 
     /// What the caches were told of changes is not so.
@@ -563,6 +572,11 @@ impl<'a> Txn<'a> {
     fn new_version(&mut self) -> Result<u64, CommandError> {
         Ok(self.shared.versions.next(&mut self.scratch.batch)?)
     }
+}
+
+/// Whether somebody wants to know which keys of the slot change.
+fn is_heard(cell: &Cell, inner: &SlotInner) -> bool {
+    !inner.watched.is_empty() || !cell.waiters.is_empty()
 }
 
 /// Whether the key is on disk and has expired. Called with the slot's lock held.

@@ -13,6 +13,7 @@
 mod harness;
 
 mod basics;
+mod blocking;
 mod concurrency;
 mod crash;
 mod differential;

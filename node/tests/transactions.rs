@@ -140,4 +140,8 @@ fn select_within_a_transaction_counts_from_there_on() {
     assert_eq!(client.say("GET k"), "one");
     client.say("SELECT 0");
     assert_eq!(client.say("GET k"), "zero");
+    for line in ["MULTI", "SELECT 1", "SET k un", "SELECT 0", "SET k nul", "EXEC"] {
+        client.say(line);
+    }
+    assert_eq!(client.say("GET k"), "nul");
 }

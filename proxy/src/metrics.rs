@@ -45,6 +45,8 @@ pub(crate) struct WorkerMetrics {
     pub(crate) connects: [Cell; CONNECTS.len()],
     pub(crate) connections: Cell,
     pub(crate) private_connections: Cell,
+    /// How often a command found as many in use as there may be.
+    pub(crate) private_full: Cell,
     /// Commands that block right now.
     pub(crate) blocked: Cell,
     pub(crate) connections_lost: Cell,
@@ -135,6 +137,7 @@ impl WorkerMetrics {
             connects: Default::default(),
             connections: Cell::default(),
             private_connections: Cell::default(),
+            private_full: Cell::default(),
             blocked: Cell::default(),
             connections_lost: Cell::default(),
             table_version: Cell::default(),

@@ -28,6 +28,14 @@ impl Patience {
         Self { since: Instant::now(), pause: PAUSE_FIRST, hops: 0 }
     }
 
+    /// The node had taken the command in for so long: that was no waiting for a node that takes it.
+    pub(crate) fn pardon(&mut self, time: Duration) {
+        self.since += time;
+        if time > PAUSE_MAX {
+            (self.pause, self.hops) = (PAUSE_FIRST, 0);
+        }
+    }
+
     /// A node could not be reached: waits a moment. The error is the line for the client when time is up.
     pub(crate) async fn unreachable(
         &mut self,

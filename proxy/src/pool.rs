@@ -8,14 +8,16 @@ use crate::upstream::connect;
 use crate::worker::Worker;
 use bytes::{Bytes, BytesMut};
 use protocol::slicer::ReplyScan;
+use socket2::SockRef;
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::io;
+use std::mem::MaybeUninit;
 use std::rc::Rc;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 /// A connection that nobody has used for so long is closed.
 const IDLE_MAX: Duration = Duration::from_secs(30);
@@ -48,6 +50,7 @@ impl Worker {
         let key = (node, flavour);
         let max = self.config.upstream.private_max;
         if self.pool.in_use.get() >= max {
+            self.metrics.private_full.add(1);
             return Err(Unreachable::Full(max));
         }
         let mine = |stream| {
@@ -56,9 +59,10 @@ impl Worker {
             Private { worker: Rc::clone(self), key, stream: Some(stream), input: BytesMut::new() }
         };
         while let Some((stream, _)) = self.pool.idle.borrow_mut().get_mut(&key).and_then(Vec::pop) {
-            // Whatever there is to read, it is not the answer to what will be asked.
-            let mut byte = [0];
-            if stream.try_read(&mut byte).is_err_and(|e| e.kind() == io::ErrorKind::WouldBlock) {
+            // Whatever there is to read, even the end, it is not the answer to what will be asked. The system is asked, not the runtime,
+            // which hears of an end a moment later.
+            let peeked = SockRef::from(&stream).peek(&mut [MaybeUninit::uninit()]);
+            if peeked.is_err_and(|e| e.kind() == io::ErrorKind::WouldBlock) {
                 return Ok(mine(stream));
             }
         }
@@ -88,21 +92,44 @@ pub(crate) enum Unreachable {
 impl Private {
     /// Sends a request and waits for its reply, as long as it takes. The error is for people; the connection is of no use behind it.
     pub(crate) async fn ask(&mut self, frame: &[u8]) -> Result<Bytes, String> {
-        let Some(stream) = &mut self.stream else {
-            return Err("the connection is gone".to_owned());
-        };
-        stream.write_all(frame).await.map_err(|e| e.to_string())?;
+        self.stream()?.write_all(frame).await.map_err(|e| e.to_string())?;
+        self.reply().await?.ok_or_else(|| "the node closed the connection".to_owned())
+    }
+
+    /// Says that no more will be asked, and returns the reply to what was, if the node has executed it. For a request whose [`Self::ask`] was
+    /// dropped half-way; the connection is of no use behind it.
+    pub(crate) async fn call_off(&mut self, limit: Duration) -> Result<Option<Bytes>, String> {
+        self.stream()?.shutdown().await.map_err(|e| e.to_string())?;
+        let late = || Err(format!("no end within {} s", limit.as_secs()));
+        let reply = timeout(limit, self.reply()).await.unwrap_or_else(|_| late());
+        // Half of it is closed: it must not be given back.
+        self.stream = None;
+        reply
+    }
+
+    /// The node it goes to.
+    pub(crate) fn node(&self) -> NodeIndex {
+        self.key.0
+    }
+
+    fn stream(&mut self) -> Result<&mut TcpStream, String> {
+        self.stream.as_mut().ok_or_else(|| "the connection is gone".to_owned())
+    }
+
+    /// The next reply that is no push; nothing if the node has closed the connection.
+    async fn reply(&mut self) -> Result<Option<Bytes>, String> {
         let mut scan = ReplyScan::default();
         loop {
             if let Some(len) = scan.scan(&self.input).map_err(|e| e.to_string())? {
                 let reply = self.input.split_to(len).freeze();
                 if reply.first() != Some(&b'>') {
-                    return Ok(reply);
+                    return Ok(Some(reply));
                 }
                 continue;
             }
+            let Some(stream) = &mut self.stream else { return Ok(None) };
             match stream.read_buf(&mut self.input).await {
-                Ok(0) => return Err("the node closed the connection".to_owned()),
+                Ok(0) => return Ok(None),
                 Ok(_) => {}
                 Err(e) => return Err(e.to_string()),
             }

@@ -1,20 +1,32 @@
 //! Commands that block: each on a connection of its own, sent again with the time that is left when its slot moves.
+//!
+//! A command is sent again only if a node has said that it has not executed it, or if it was not sent at all; what a node that died may have
+//! popped is popped once, and the client is told. The time counts from the client's sending, over all attempts.
+//!
+//! A command can be called off without losing an element: we close our half of the connection, and the node, which looks for that as long as
+//! the command waits, either closes the other half, having taken nothing, or has popped before, and its reply is on the way.
 
 use crate::metrics::WorkerMetrics;
 use crate::patience::Patience;
 use crate::plan::Request;
+use crate::pool::{Private, Unreachable};
+use crate::registry::{Card, Unblock};
 use crate::request::FlavourIndex;
+use crate::routes::NodeIndex;
 use crate::words;
 use crate::worker::Worker;
 use bytes::Bytes;
 use cluster::Slot;
+use cluster::route::Route;
 use protocol::command::Command;
 use protocol::reply::{Reply, Version};
 use protocol::request::encode_request;
+use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::time::{Instant, timeout_at};
+use tokio::sync::Notify;
+use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
 /// A command that blocks.
 pub(crate) struct Blocking {
@@ -26,6 +38,9 @@ pub(crate) struct Blocking {
     /// The argument that says how long, in seconds, and the end it means; no end if it is zero, or nonsense that the node shall judge.
     time: usize,
     end: Option<Instant>,
+    began: Instant,
+    card: Arc<Card>,
+    nudge: Rc<Nudge>,
 }
 
 /// The least time a command is sent again with: zero would mean for ever.
@@ -33,22 +48,77 @@ const LEAST: Duration = Duration::from_millis(1);
 /// The longest time that is taken for an end.
 const MOST_S: f64 = 1e9;
 
+const UNBLOCKED: &str = "-UNBLOCKED client unblocked via CLIENT UNBLOCK\r\n";
+const STOPPING: &str =
+    "-ERR slipway: the proxy is stopping; nothing was taken, send the command again\r\n";
+
 /// A client that is blocked, as long as this lives.
 struct Counted {
     metrics: Arc<WorkerMetrics>,
+    card: Arc<Card>,
 }
 
 impl Counted {
-    fn new(worker: &Worker) -> Self {
+    fn new(worker: &Worker, card: &Arc<Card>) -> Self {
         worker.metrics.blocked.add(1);
-        Self { metrics: Arc::clone(&worker.metrics) }
+        card.turn_blocked();
+        Self { metrics: Arc::clone(&worker.metrics), card: Arc::clone(card) }
     }
 }
 
 impl Drop for Counted {
     fn drop(&mut self) {
         self.metrics.blocked.sub(1);
+        self.card.turn_blocked();
     }
+}
+
+/// Why a command is called off though its client is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum CallOff {
+    Unblock(Unblock),
+    /// The proxy stops.
+    Stop,
+}
+
+/// Where a command that blocks is told that it is called off.
+#[derive(Default)]
+pub(crate) struct Nudge {
+    why: Cell<Option<CallOff>>,
+    knock: Notify,
+}
+
+impl Nudge {
+    /// The first reason holds.
+    pub(crate) fn call_off(&self, why: CallOff) {
+        self.why.set(self.why.get().or(Some(why)));
+        self.knock.notify_one();
+    }
+
+    async fn called_off(&self) -> CallOff {
+        loop {
+            if let Some(why) = self.why.get() {
+                return why;
+            }
+            self.knock.notified().await;
+        }
+    }
+}
+
+/// Why there is no reply of a node.
+enum End {
+    /// The line for the client.
+    Failed(String),
+    /// Nothing was executed.
+    CalledOff(CallOff),
+}
+
+/// Who sends a command that blocks.
+pub(crate) struct Caller {
+    pub(crate) flavour: FlavourIndex,
+    pub(crate) version: Version,
+    pub(crate) card: Arc<Card>,
+    pub(crate) nudge: Rc<Nudge>,
 }
 
 impl Blocking {
@@ -57,7 +127,7 @@ impl Blocking {
         command: &Command,
         request: Request<'_>,
         slot: Slot,
-        of: (FlavourIndex, Version),
+        caller: Caller,
     ) -> Self {
         let args: Vec<Vec<u8>> = request.args.iter(request.frame).map(<[u8]>::to_vec).collect();
         let time = match command.name {
@@ -69,65 +139,129 @@ impl Blocking {
         let end = seconds
             .filter(|s| *s > 0.0 && *s < MOST_S)
             .map(|s| worker.now() + Duration::from_secs_f64(s));
-        Self { frame: request.frame.to_vec(), args, slot, flavour: of.0, version: of.1, time, end }
+        let Caller { flavour, version, card, nudge } = caller;
+        let (frame, began) = (request.frame.to_vec(), worker.now());
+        Self { frame, args, slot, flavour, version, time, end, began, card, nudge }
     }
 
     /// The reply, however long it takes.
     pub(crate) async fn run(mut self, worker: Rc<Worker>) -> Bytes {
-        let _counted = Counted::new(&worker);
-        self.attempts(&worker).await.unwrap_or_else(|line| format!("-{line}\r\n").into())
+        let _counted = Counted::new(&worker, &self.card);
+        match self.attempts(&worker).await {
+            Ok(reply) => reply,
+            Err(End::Failed(line)) => format!("-{line}\r\n").into(),
+            Err(End::CalledOff(CallOff::Unblock(Unblock::Timeout))) => self.nothing(),
+            Err(End::CalledOff(CallOff::Unblock(Unblock::Error))) => UNBLOCKED.into(),
+            Err(End::CalledOff(CallOff::Stop)) => STOPPING.into(),
+        }
     }
 
-    async fn attempts(&mut self, worker: &Rc<Worker>) -> Result<Bytes, String> {
+    async fn attempts(&mut self, worker: &Rc<Worker>) -> Result<Bytes, End> {
         let mut patience = Patience::new();
+        let mut sent = 0;
         loop {
             let route = worker.routes.route(self.slot);
-            let mut connection = match worker.private(route.node, self.flavour).await {
+            let mut connection = match self.connect(worker, route, sent).await? {
                 Ok(connection) => connection,
                 Err(why) => {
-                    patience.unreachable(worker, route.node, why).await?;
-                    if self.is_over() {
+                    self.pause(patience.unreachable(worker, route.node, why)).await?;
+                    if self.is_over(worker) {
                         return Ok(self.nothing());
                     }
                     continue;
                 }
             };
-            if let Some(token) = route.token {
-                let mut resume = Vec::new();
-                let (slot, token) = (self.slot.to_string(), token.to_string());
-                encode_request(
-                    &mut resume,
-                    &[b"SLIPWAY", b"RESUME", slot.as_bytes(), token.as_bytes()],
-                );
-                connection.ask(&resume).await?;
+            if sent > 0 || self.began.elapsed() > LEAST {
+                self.set_time_left();
             }
-            let lost = |why: String| {
-                let addr = worker.routes.addr(route.node);
-                format!(
-                    "ERR slipway: connection to node {addr} lost, the command may or may not have been executed: {why}"
-                )
-            };
-            let reply =
-                self.within_time(worker, connection.ask(&self.frame)).await.map_err(lost)?;
+            sent += 1;
+            let asked = Instant::now();
+            let reply = self.ask(worker, &mut connection).await?;
             let Some(bounce) = words::bounce(&reply).filter(|_| worker.are_nodes_ours()) else {
                 connection.give_back();
                 return Ok(reply);
             };
             drop(connection);
-            let turned_away = patience.turned_away(worker, route.node, &bounce);
-            match self.end {
-                Some(end) => match timeout_at(end, turned_away).await {
-                    Ok(waited) => waited?,
-                    Err(_) => return Ok(self.nothing()),
-                },
-                None => turned_away.await?,
-            }
-            if self.is_over() {
+            patience.pardon(asked.elapsed());
+            self.pause(patience.turned_away(worker, route.node, &bounce)).await?;
+            if self.is_over(worker) {
                 return Ok(self.nothing());
             }
-            self.set_time_left();
-            // Time on a node that took the command does not count as waiting for one.
-            patience = if reply.starts_with(b"-XHOLD") { patience } else { Patience::new() };
+        }
+    }
+
+    /// A connection on which the command may be said, unless the node cannot be reached. Nothing of the command is sent.
+    async fn connect(
+        &self,
+        worker: &Rc<Worker>,
+        route: Route<NodeIndex>,
+        sent: u32,
+    ) -> Result<Result<Private, Unreachable>, End> {
+        let connecting = async {
+            let mut connection = worker.private(route.node, self.flavour).await?;
+            let mut words = Vec::new();
+            let slot = self.slot.to_string();
+            if let Some(token) = route.token {
+                words.push(["RESUME".to_owned(), slot, token.to_string()].to_vec());
+            }
+            if sent > 0 && worker.are_nodes_ours() {
+                // It keeps its place among those who wait.
+                let waited = self.began.elapsed().as_millis().to_string();
+                words.push(["WAITED".to_owned(), waited].to_vec());
+            }
+            let patience = worker.config.upstream.reply_timeout;
+            for word in words {
+                let mut line = vec![&b"SLIPWAY"[..]];
+                line.extend(word.iter().map(String::as_bytes));
+                let mut frame = Vec::new();
+                encode_request(&mut frame, &line);
+                let late = || Err(format!("no reply within {} s", patience.as_secs()));
+                let answer = timeout(patience, connection.ask(&frame)).await;
+                answer.unwrap_or_else(|_| late()).map_err(Unreachable::Down)?;
+            }
+            Ok(connection)
+        };
+        tokio::select! {
+            biased;
+            why = self.nudge.called_off() => Err(End::CalledOff(why)),
+            connected = connecting => Ok(connected),
+        }
+    }
+
+    /// Says the command and waits for the reply. Called off, it is still answered if the node has executed it.
+    async fn ask(&self, worker: &Worker, connection: &mut Private) -> Result<Bytes, End> {
+        let addr = worker.routes.addr(connection.node());
+        let lost = |why: String| {
+            End::Failed(format!(
+                "ERR slipway: connection to node {addr} lost, the command may or may not have been executed: {why}"
+            ))
+        };
+        let called_off = tokio::select! {
+            biased;
+            reply = self.within_time(worker, connection.ask(&self.frame)) => return reply.map_err(lost),
+            why = self.nudge.called_off() => why,
+        };
+        let patience = worker.config.upstream.reply_timeout;
+        match connection.call_off(patience).await.map_err(lost)? {
+            // Turned away at the last moment: not executed either.
+            Some(reply) if words::bounce(&reply).is_none() => Ok(reply),
+            _ => Err(End::CalledOff(called_off)),
+        }
+    }
+
+    /// Waits, but not beyond the end of the command's time.
+    async fn pause(&self, waiting: impl Future<Output = Result<(), String>>) -> Result<(), End> {
+        let until_end = async {
+            match self.end {
+                Some(end) => sleep_until(end).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            why = self.nudge.called_off() => Err(End::CalledOff(why)),
+            waited = waiting => waited.map_err(End::Failed),
+            () = until_end => Ok(()),
         }
     }
 
@@ -143,7 +277,8 @@ impl Blocking {
         timeout_at(end + patience, asked).await.unwrap_or_else(|_| late())
     }
 
-    fn is_over(&self) -> bool {
+    fn is_over(&self, worker: &Worker) -> bool {
+        worker.tick();
         self.end.is_some_and(|end| Instant::now() >= end)
     }
 

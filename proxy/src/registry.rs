@@ -30,6 +30,10 @@ pub(crate) struct Card {
     heard_ms: AtomicU64,
     command: AtomicU16,
     killed: AtomicBool,
+    /// How often it has begun or ended to wait in a command that blocks.
+    blocks: AtomicU64,
+    /// The wait that was called off last.
+    unblocked: AtomicU64,
     pub(crate) says: Mutex<Says>,
 }
 
@@ -43,11 +47,27 @@ pub(crate) struct Says {
     pub(crate) resp3: bool,
 }
 
-/// Where a worker is told which of its clients to end.
+/// Where a worker is told what to do to its clients.
 #[derive(Debug, Default)]
 pub(crate) struct Door {
-    kills: Mutex<Vec<u64>>,
+    wishes: Mutex<Vec<(u64, Wish)>>,
     knock: Notify,
+}
+
+/// What is to be done to a client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wish {
+    Kill,
+    /// Its command that blocks, which has this number, is to be called off.
+    Unblock(u64, Unblock),
+}
+
+/// How CLIENT UNBLOCK ends a wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Unblock {
+    /// As if the time were up.
+    Timeout,
+    Error,
 }
 
 impl Registry {
@@ -74,25 +94,44 @@ impl Registry {
     /// Ends a client's connection soon, and before its next request is looked at.
     pub(crate) fn kill(&self, card: &Card) {
         card.killed.store(true, Release);
+        self.wish(card, Wish::Kill);
+    }
+
+    /// Calls off soon what a client waits for; returns whether it waits, and nobody has done so before.
+    pub(crate) fn unblock(&self, id: u64, how: Unblock) -> bool {
+        let Some(card) = self.cards.get(&id) else { return false };
+        let number = card.blocks.load(Relaxed);
+        if !is_blocked(number) || card.unblocked.swap(number, Relaxed) == number {
+            return false;
+        }
+        self.wish(&card, Wish::Unblock(number, how));
+        true
+    }
+
+    fn wish(&self, card: &Card, wish: Wish) {
         if let Some(door) = self.doors.get(card.worker) {
-            door.kills.lock().push(card.id);
+            door.wishes.lock().push((card.id, wish));
             door.knock.notify_one();
         }
     }
 
-    /// Waits until clients of this worker are to be ended.
+    /// Waits until something is to be done to clients of this worker.
     ///
     /// # Cancel safety
     /// Safe to drop.
-    pub(crate) async fn to_kill(&self, worker: usize) -> Vec<u64> {
+    pub(crate) async fn wishes(&self, worker: usize) -> Vec<(u64, Wish)> {
         match self.doors.get(worker) {
             Some(door) => {
                 door.knock.notified().await;
-                std::mem::take(&mut *door.kills.lock())
+                std::mem::take(&mut *door.wishes.lock())
             }
             None => std::future::pending().await,
         }
     }
+}
+
+fn is_blocked(number: u64) -> bool {
+    number % 2 == 1
 }
 
 impl Card {
@@ -112,6 +151,8 @@ impl Card {
             heard_ms: AtomicU64::new(0),
             command: AtomicU16::new(u16::MAX),
             killed: AtomicBool::new(false),
+            blocks: AtomicU64::new(0),
+            unblocked: AtomicU64::new(0),
             says: Mutex::default(),
         }
     }
@@ -127,6 +168,16 @@ impl Card {
     /// Whether CLIENT KILL was about it. Hot path: one load.
     pub(crate) fn is_killed(&self) -> bool {
         self.killed.load(Acquire)
+    }
+
+    /// Begins to wait in a command that blocks, or ends.
+    pub(crate) fn turn_blocked(&self) {
+        self.blocks.fetch_add(1, Relaxed);
+    }
+
+    /// The number of the command in which it waits now.
+    pub(crate) fn blocked(&self) -> Option<u64> {
+        Some(self.blocks.load(Relaxed)).filter(|&number| is_blocked(number))
     }
 
     pub(crate) fn age(&self, now: Instant) -> Duration {

@@ -5,6 +5,7 @@ use crate::gate::{self, Gate};
 use crate::health::Health;
 use crate::metrics::{Gone, WorkerMetrics};
 use crate::pool::Pool;
+use crate::registry::Wish;
 use crate::request::{FlavourIndex, Kept, Request, Slots};
 use crate::routes::{NodeIndex, Routes, Way};
 use crate::session::replies::Frame;
@@ -328,12 +329,15 @@ impl Worker {
         }
     }
 
-    /// Ends connections as CLIENT KILL asks, from whatever worker.
+    /// Ends connections and waits as CLIENT KILL and CLIENT UNBLOCK ask, from whatever worker.
     async fn answer_door(self: Rc<Self>) {
         loop {
-            for id in self.shared.registry.to_kill(self.number).await {
-                if let Some(session) = self.sessions.borrow().get(&id) {
-                    session.close(Gone::Killed);
+            for (id, wish) in self.shared.registry.wishes(self.number).await {
+                let sessions = self.sessions.borrow();
+                match (sessions.get(&id), wish) {
+                    (Some(session), Wish::Kill) => session.close(Gone::Killed),
+                    (Some(session), Wish::Unblock(number, how)) => session.unblock(number, how),
+                    (None, _) => {}
                 }
             }
         }

@@ -7,6 +7,7 @@
     reason = "what goes wrong in a test ends it"
 )]
 
+mod blocking;
 mod cluster;
 mod commands;
 mod fake;

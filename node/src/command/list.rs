@@ -3,6 +3,8 @@
 mod middle;
 mod transfer;
 
+pub(super) use transfer::{Several, carry};
+
 use super::{Ctx, Outcome, Run, Table, parse};
 use crate::encoding::Kind;
 use crate::engine::Family;

@@ -1,6 +1,6 @@
 //! The words between our own parts (docs/WIRE.md).
 //!
-//! LINK, RESUME, WHERE, UNSEAL, WATCH and EXEC are answered at once, in order with the requests around them; what touches the disk or another node takes its
+//! LINK, RESUME, WHERE, WAITED, UNSEAL, WATCH and EXEC are answered at once, in order with the requests around them; what touches the disk or another node takes its
 //! time while only this session waits.
 
 mod reads;
@@ -18,6 +18,7 @@ use cluster::{Epoch, Slot, SlotRanges, SlotState, Token};
 use protocol::reply::{Reply, Version};
 use std::collections::BTreeMap;
 use std::str::FromStr;
+use std::time::Duration;
 
 pub(super) const TABLE: Table = &[("slipway", Run::Session(slipway))];
 
@@ -33,6 +34,7 @@ fn slipway(session: &mut Session, request: Request<'_>) -> Outcome {
         b"LINK" => link(session, request),
         b"RESUME" => resume(session, request),
         b"WHERE" => where_is(session, request),
+        b"WAITED" => waited(session, request),
         b"EXEC" => transaction::exec(session, request),
         b"WATCH" => transaction::watch(session, request),
         b"UNSEAL" => {
@@ -86,6 +88,16 @@ fn resume(session: &mut Session, request: Request<'_>) -> Outcome {
         link.resume(slot);
         session.shared.slot(slot).forget(&link.pushes);
     }
+    session.reply().ok();
+    Ok(())
+}
+
+/// `WAITED milliseconds`
+fn waited(session: &mut Session, request: Request<'_>) -> Outcome {
+    if session.link.is_none() {
+        return Err("ERR SLIPWAY WAITED is a word of links".into());
+    }
+    session.waited = Duration::from_millis(number(request.get(2))?);
     session.reply().ok();
     Ok(())
 }

@@ -6,6 +6,8 @@ mod pop;
 mod range;
 mod remove;
 
+pub(super) use pop::{Several, pop};
+
 use super::{Ctx, Outcome, Run, Table, parse, scan};
 use crate::encoding::{Kind, score_and_member};
 use crate::engine::Family;

@@ -289,12 +289,14 @@ impl Session {
         request: Request<'_>,
     ) -> Step {
         let (db, kept) = (self.db, std::mem::take(&mut self.out));
-        if let Err(error) = function(self, request) {
+        let outcome = function(self, request);
+        if let Err(error) = &outcome {
             self.out.clear();
             self.reply().error(error.line().as_bytes());
         }
         let reply = std::mem::replace(&mut self.out, kept);
-        if command.name == "select" && self.db != db {
+        // Also back to the database that is selected now: one before it may have chosen another.
+        if command.name == "select" && outcome.is_ok() {
             // It counts for the commands behind it, and for the session once all of them have run.
             return Step::Select(std::mem::replace(&mut self.db, db));
         }

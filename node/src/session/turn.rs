@@ -1,5 +1,6 @@
 //! One turn of a session: every whole request that has arrived. Hot path.
 
+use super::standing::Standing;
 use super::{CHUNK_BYTES, Input, Mute, Session, with_scratch};
 use crate::command::{self, Request, Run, Word};
 use crate::error::{CommandError, line};
@@ -25,11 +26,17 @@ pub(crate) enum Later {
     Exec(super::transaction::Exec),
     /// A word between our own parts.
     Word(Word),
+    /// A command that waits for a key.
+    Wait(Standing),
 }
 
 impl Session {
     /// Runs every whole request in the input, until the client must read first.
-    pub(super) async fn turn(&mut self, stream: &TcpStream, input: &mut Input) -> io::Result<()> {
+    pub(super) async fn turn(
+        &mut self,
+        stream: &mut TcpStream,
+        input: &mut Input,
+    ) -> io::Result<()> {
         self.stats.turns.one();
         let limits = self.shared.config.limits.clone();
         let mut clock = Instant::now();
@@ -62,12 +69,26 @@ impl Session {
             let request = Request { frame, args: &input.args };
             let (start, mute) = (self.out.len(), self.mute);
             self.request(request);
-            if let Some(later) = self.later.take() {
-                self.finish_later(later, frame.to_vec(), &limits).await;
-            }
-            self.keep_back(start, mute);
+            let standing = match self.later.take() {
+                Some(Later::Wait(standing)) => Some(standing),
+                Some(later) => {
+                    self.finish_later(later, frame.to_vec(), &limits).await;
+                    None
+                }
+                None => None,
+            };
             clock = self.account(clock, request);
             input.at += len;
+            let start = match standing {
+                Some(standing) => {
+                    let start = self.stand(stream, input, standing).await?;
+                    // Waiting is not work.
+                    clock = Instant::now();
+                    start
+                }
+                None => start,
+            };
+            self.keep_back(start, mute);
             if self.out.len() - self.sent >= CHUNK_BYTES {
                 self.send(stream).await?;
                 if self.unsent() >= self.shared.config.output_bytes_max {
@@ -188,6 +209,7 @@ impl Session {
                 self.count_failure(command, start);
             }
             Run::Keys(_) | Run::Slots(_) => self.run_data(command, run, request),
+            Run::Waits(read) => self.run_waiting(command, read, request),
         }
     }
 
@@ -282,7 +304,7 @@ impl Session {
         }
     }
 
-    fn count_failure(&self, command: &Command, start: usize) {
+    pub(super) fn count_failure(&self, command: &Command, start: usize) {
         if self.out.get(start) == Some(&b'-') {
             self.stats.errors.one();
             self.stats.command(command.id).failed.one();
@@ -333,6 +355,7 @@ impl Session {
             }
             Later::Exec(exec) => self.run_exec_long(exec).await,
             Later::Word(word) => command::word(self, word).await,
+            Later::Wait(_) => debug_assert!(false, "it needs the connection"),
         }
     }
 

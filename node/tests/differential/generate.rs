@@ -103,6 +103,11 @@ const TEMPLATES: &[&str] = &[
     "RPOPLPUSH {kl} {kl}",
     "LMOVE {kl} {kl} left|RIGHT|up LEFT|right",
     "LMPOP {numkeys} {kl} {kl} left|RIGHT|up {countopt}?",
+    "BLPOP {kl}* {wait}",
+    "BRPOP {kl}* {wait}",
+    "BLMOVE {kl} {kl} left|RIGHT|up LEFT|right {wait}",
+    "BRPOPLPUSH {kl} {kl} {wait}",
+    "BLMPOP {wait} {numkeys} {kl} {kl} left|RIGHT|up {countopt}?",
     // sets
     "SADD {kt} {m}*",
     "SREM {kt} {m}*",
@@ -156,6 +161,9 @@ const TEMPLATES: &[&str] = &[
     "ZPOPMIN {kz} {c}",
     "ZPOPMAX {kz} {c}",
     "ZMPOP {numkeys} {kz} {kz} min|MAX|mid {countopt}?",
+    "BZPOPMIN {kz}* {wait}",
+    "BZPOPMAX {kz}* {wait}",
+    "BZMPOP {wait} {numkeys} {kz} {kz} min|MAX|mid {countopt}?",
     "ZRANDMEMBER {kz}",
     "ZRANDMEMBER {kz} {c} WITHSCORES?",
     "ZUNION {numkeys} {kz} {kz} {weights}? {aggregate}? WITHSCORES?",
@@ -580,6 +588,7 @@ impl Generator {
             "copyopt" => {
                 return self.option(&["REPLACE", "DB 0", "DB 99", "DB x", "DB", "what"], into);
             }
+            "wait" => self.one(&["0.001", "0.002", "0.001", "1e-3", "-1", "x", "nan"]).to_owned(),
             "countopt" => {
                 return self.option(&["COUNT 2", "COUNT 0", "COUNT x", "COUNT 10", "what"], into);
             }

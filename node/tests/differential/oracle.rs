@@ -22,6 +22,9 @@ impl Oracle {
                 "",
                 "--appendonly",
                 "no",
+                // So often it looks whose time is up.
+                "--hz",
+                "500",
             ])
             .stdout(Stdio::null())
             .spawn()

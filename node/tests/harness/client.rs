@@ -87,6 +87,11 @@ impl Client {
         self.reply()
     }
 
+    /// The next reply as redis-cli would print it on one line.
+    pub(crate) fn say_reply(&mut self) -> String {
+        show(&self.reply())
+    }
+
     /// Words separated by blanks, and the reply.
     pub(crate) fn call(&mut self, line: &str) -> Value {
         let args: Vec<&[u8]> = line.split(' ').map(str::as_bytes).collect();

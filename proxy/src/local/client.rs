@@ -1,7 +1,7 @@
 //! CLIENT.
 
 use super::{Answer, Asks};
-use crate::registry::Card;
+use crate::registry::{Card, Unblock};
 use protocol::number::parse_int;
 use protocol::reply::{Reply, errors};
 use std::fmt::Write;
@@ -37,6 +37,8 @@ const HELP: &[&str] = &[
     "    Control the replies sent to the current connection.",
     "SETNAME <name>",
     "    Assign the name <name> to the current connection.",
+    "UNBLOCK <clientid> [TIMEOUT|ERROR]",
+    "    Unblock the specified blocked client.",
 ];
 
 pub(super) fn client(asks: &Asks<'_>, reply: &mut Reply<'_>) -> Answer {
@@ -82,16 +84,6 @@ pub(super) fn client(asks: &Asks<'_>, reply: &mut Reply<'_>) -> Answer {
             return Err(errors::refused(&format!("client|{other}"), why).into_bytes());
         }
     }
-    Ok(())
-}
-
-/// No command of a client waits here: that it does at a node is not known.
-fn unblock(asks: &Asks<'_>, reply: &mut Reply<'_>) -> Answer {
-    if asks.count() == 4 && !matches!(lower(asks.arg(3)).as_slice(), b"timeout" | b"error") {
-        return Err(b"ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR".to_vec());
-    }
-    asks.arg(2).and_then(parse_int).ok_or(errors::NOT_INTEGER.as_bytes())?;
-    reply.int(0);
     Ok(())
 }
 
@@ -157,7 +149,8 @@ fn line(card: &Card) -> String {
     );
     let _ = write!(
         line,
-        " flags=N db={} sub=0 psub=0 ssub=0 multi=-1 qbuf=0 qbuf-free=0 argv-mem=0",
+        " flags={} db={} sub=0 psub=0 ssub=0 multi=-1 qbuf=0 qbuf-free=0 argv-mem=0",
+        if card.blocked().is_some() { "b" } else { "N" },
         says.database
     );
     let _ = write!(
@@ -170,6 +163,21 @@ fn line(card: &Card) -> String {
         let _ = write!(line, " lib-name={} lib-ver={}", says.library, says.library_version);
     }
     line
+}
+
+/// `UNBLOCK id [TIMEOUT|ERROR]`
+fn unblock(asks: &Asks<'_>, reply: &mut Reply<'_>) -> Answer {
+    let how = match (lower(asks.arg(3)).as_slice(), asks.count()) {
+        (_, 3) | (b"timeout", 4) => Unblock::Timeout,
+        (b"error", 4) => Unblock::Error,
+        (_, 4) => return Err(b"ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR".to_vec()),
+        _ => return Err(errors::SYNTAX.into()),
+    };
+    let id = parse_int(asks.arg(2).unwrap_or_default()).ok_or(errors::NOT_INTEGER.as_bytes())?;
+    let registry = &asks.worker.shared.registry;
+    let unblocked = u64::try_from(id).is_ok_and(|id| registry.unblock(id, how));
+    reply.int(i64::from(unblocked));
+    Ok(())
 }
 
 /// `LIST [TYPE type | ID id [id…]]`

@@ -96,6 +96,7 @@ fn families(shared: &Shared) -> Vec<MetricFamily> {
     sum.gauge("blocked_clients", "Clients in a command that blocks.", |m| &m.blocked);
     sum.gauge("node_connections", "Shared connections to nodes that are up.", |m| &m.connections);
     sum.gauge("node_private_connections", "Connections to nodes for one command at a time, in use.", |m| &m.private_connections);
+    sum.counter("node_private_connections_full_total", "Attempts to take one when as many were in use as a worker may have; the command waits and tries again.", |m| &m.private_full);
     sum.counters("node_connects_total", "Attempts to connect to a node, by result.", "result", &CONNECTS, |m| &m.connects);
     sum.counter("node_connections_lost_total", "Connections to nodes that broke.", |m| &m.connections_lost);
     sum.counter("node_send_bytes_total", "Bytes written to nodes.", |m| &m.node_send_bytes);

@@ -3,7 +3,8 @@
 use super::requests::{Found, Step};
 use super::{Pause, Phase, Session};
 use crate::metrics::Gone;
-use crate::private::Blocking;
+use crate::private::{Blocking, CallOff, Caller, Nudge};
+use crate::registry::Unblock;
 use crate::scan::Scan;
 use crate::session::replies::Frame;
 use crate::whole::Whole;
@@ -21,12 +22,11 @@ pub(super) struct Alone {
 }
 
 /// What becomes of it when the client says that it will send no more.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     /// It ends; its reply is still wanted.
     Finishes,
     /// It is called off: it may wait for ever, and take something from a list that nobody gets.
-    Blocks,
+    Blocks(Rc<Nudge>),
 }
 
 impl Session {
@@ -40,10 +40,13 @@ impl Session {
         if self.in_flight() > 0 {
             return Step::Wait(Pause::Barrier);
         }
-        let of = (self.flavour.get(), self.version.get());
-        let blocking = Blocking::new(worker, found.command, found.request(), slot, of);
+        let nudge = Rc::<Nudge>::default();
+        let (flavour, version) = (self.flavour.get(), self.version.get());
+        let (card, its) = (self.card.clone(), Rc::clone(&nudge));
+        let caller = Caller { flavour, version, card, nudge: its };
+        let blocking = Blocking::new(worker, found.command, found.request(), slot, caller);
         let running = blocking.run(Rc::clone(worker));
-        self.run_alone(worker, found, Kind::Blocks, running);
+        self.run_alone(worker, found, Kind::Blocks(nudge), running);
         Step::Done
     }
 
@@ -78,13 +81,13 @@ impl Session {
         let number = self.open(found.asked(self, worker));
         let (session, worker) = (Rc::clone(self), Rc::clone(worker));
         let frame: Bytes = Bytes::copy_from_slice(found.frame);
+        let is_work = matches!(kind, Kind::Finishes);
         let task = spawn_local(async move {
             let reply = running.await;
             worker.tick();
             session.alone.take();
-            if let Some(slow) = session
-                .deliver(&worker, number, 0, Frame::Long(reply))
-                .filter(|_| kind == Kind::Finishes)
+            if let Some(slow) =
+                session.deliver(&worker, number, 0, Frame::Long(reply)).filter(|_| is_work)
             {
                 worker.log_slow(&session, slow, &frame);
             }
@@ -104,9 +107,30 @@ impl Session {
         }
     }
 
+    /// CLIENT UNBLOCK of the command that blocks with this number.
+    pub(crate) fn unblock(&self, number: u64, how: Unblock) {
+        if let Some(nudge) = self.nudge().filter(|_| self.card.blocked() == Some(number)) {
+            nudge.call_off(CallOff::Unblock(how));
+        }
+    }
+
+    /// Of the command that blocks, if there is one.
+    fn nudge(&self) -> Option<Rc<Nudge>> {
+        match &self.alone.borrow().as_ref()?.kind {
+            Kind::Blocks(nudge) => Some(Rc::clone(nudge)),
+            Kind::Finishes => None,
+        }
+    }
+
     /// Nothing more is read of the client.
     pub(super) fn end_of_input(&self, gone: Gone) {
-        let blocks = self.alone.borrow().as_ref().is_some_and(|alone| alone.kind == Kind::Blocks);
-        self.phase.set(if blocks { Phase::Closed(gone) } else { Phase::Finishing(gone) });
+        self.phase.set(match (self.nudge(), gone) {
+            (Some(nudge), Gone::Stop) => {
+                nudge.call_off(CallOff::Stop);
+                Phase::Finishing(gone)
+            }
+            (Some(_), _) => Phase::Closed(gone),
+            (None, _) => Phase::Finishing(gone),
+        });
     }
 }

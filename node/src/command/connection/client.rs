@@ -1,10 +1,11 @@
 //! CLIENT.
 
-use super::super::{Outcome, Request, parse};
+use super::super::{Outcome, Request};
 use crate::clients::Client;
 use crate::error::{CommandError, line};
 use crate::session::{Mute, Session};
 use crate::slots::now_ms;
+use crate::waiting::{Fate, Unblock};
 use protocol::number::parse_int;
 use protocol::reply::errors;
 use std::sync::Arc;
@@ -73,8 +74,8 @@ pub(super) fn client(session: &mut Session, request: Request<'_>) -> Outcome {
             return Err("ERR client side caching is not served by this node".into());
         }
         "getredir" => session.reply().int(-1),
-        "unpause" => session.reply().ok(),
         "unblock" => unblock(session, request)?,
+        "unpause" => session.reply().ok(),
         _ => {
             return Err(
                 errors::refused(&format!("client|{sub}"), "this node does not know it").into()
@@ -208,7 +209,7 @@ fn kill(session: &mut Session, request: Request<'_>) -> Outcome {
             // After the reply.
             session.closing = true;
         } else {
-            client.stop.cancel();
+            client.kill();
         }
     }
     match (old_form, killed) {
@@ -219,13 +220,20 @@ fn kill(session: &mut Session, request: Request<'_>) -> Outcome {
     Ok(())
 }
 
-/// No command waits here.
+/// `UNBLOCK id [TIMEOUT|ERROR]`
 fn unblock(session: &mut Session, request: Request<'_>) -> Outcome {
-    if request.len() == 4 && !request.is(3, "timeout") && !request.is(3, "error") {
-        return Err("ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR".into());
-    }
-    parse::int(request.get(2))?;
-    session.reply().int(0);
+    let how = match request.len() {
+        3 => Unblock::Timeout,
+        4 if request.is(3, "timeout") => Unblock::Timeout,
+        4 if request.is(3, "error") => Unblock::Error,
+        4 => return Err("ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR".into()),
+        _ => return Err(line::SYNTAX.into()),
+    };
+    let id = parse_int(request.get(2)).ok_or(line::NOT_AN_INTEGER)?;
+    let client = u64::try_from(id).ok().and_then(|id| session.shared.clients.get(id));
+    let waiter = client.and_then(|client| client.waiting.lock().clone());
+    let unblocked = waiter.is_some_and(|waiter| waiter.end_with(Fate::Unblocked(how)));
+    session.reply().int(i64::from(unblocked));
     Ok(())
 }
 

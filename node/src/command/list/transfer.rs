@@ -1,6 +1,6 @@
 //! Elements from one list to another, and from the first of several lists that has any.
 
-use super::super::{Ctx, Outcome};
+use super::super::{Ctx, Outcome, Request};
 use super::{End, pop, push};
 use crate::encoding::Kind;
 use crate::error::{CommandError, line};
@@ -14,7 +14,8 @@ pub(super) fn lmove(ctx: &mut Ctx<'_, '_>) -> Outcome {
     carry(ctx, from, to)
 }
 
-fn carry(ctx: &mut Ctx<'_, '_>, from: End, to: End) -> Outcome {
+/// Moves an element from one end of a list, the first argument, to one of another, the second.
+pub(in crate::command) fn carry(ctx: &mut Ctx<'_, '_>, from: End, to: End) -> Outcome {
     let (source, target) = (ctx.args.get(1), ctx.args.get(2));
     let Some(mut list) = ctx.txn.open(source, Kind::List)? else {
         ctx.reply.null();
@@ -40,33 +41,33 @@ fn carry(ctx: &mut Ctx<'_, '_>, from: End, to: End) -> Outcome {
 
 /// `LMPOP numkeys key… LEFT|RIGHT [COUNT count]`, read from `numkeys` on.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Several {
-    pub(super) first: usize,
-    pub(super) keys: usize,
-    pub(super) end: End,
-    pub(super) count: u64,
+pub(in crate::command) struct Several {
+    pub(in crate::command) first: usize,
+    pub(in crate::command) keys: usize,
+    pub(in crate::command) end: End,
+    pub(in crate::command) count: u64,
 }
 
 impl Several {
-    pub(super) fn read(ctx: &Ctx<'_, '_>, at: usize) -> Result<Self, CommandError> {
+    pub(in crate::command) fn read(request: Request<'_>, at: usize) -> Result<Self, CommandError> {
         let positive = |text: &[u8], why: &'static str| {
             let number = protocol::number::parse_int(text)
                 .and_then(|n| usize::try_from(n).ok())
                 .filter(|&n| n > 0);
             number.ok_or_else(|| CommandError::from(why))
         };
-        let keys = positive(ctx.args.get(at), "ERR numkeys should be greater than 0")?;
+        let keys = positive(request.get(at), "ERR numkeys should be greater than 0")?;
         let behind = keys
             .checked_add(at + 1)
-            .filter(|&behind| behind < ctx.args.len())
+            .filter(|&behind| behind < request.len())
             .ok_or(line::SYNTAX)?;
-        let end = End::from_word(ctx.args.get(behind))?;
+        let end = End::from_word(request.get(behind))?;
         let (mut count, mut after) = (1, behind + 1);
-        if ctx.args.len() > after + 1 && ctx.args.is(after, "count") {
-            count = positive(ctx.args.get(after + 1), "ERR count should be greater than 0")?;
+        if request.len() > after + 1 && request.is(after, "count") {
+            count = positive(request.get(after + 1), "ERR count should be greater than 0")?;
             after += 2;
         }
-        if ctx.args.len() > after {
+        if request.len() > after {
             return Err(line::SYNTAX.into());
         }
         Ok(Self { first: at + 1, keys, end, count: count as u64 })
@@ -74,7 +75,7 @@ impl Several {
 }
 
 pub(super) fn lmpop(ctx: &mut Ctx<'_, '_>) -> Outcome {
-    let several = Several::read(ctx, 1)?;
+    let several = Several::read(ctx.args, 1)?;
     for at in several.first..several.first + several.keys {
         let key = ctx.args.get(at);
         let Some(mut list) = ctx.txn.open(key, Kind::List)? else { continue };

@@ -7,6 +7,7 @@ use crate::session::Session;
 use crate::shared::Shared;
 use crate::slots::{Counts, now_ms};
 use std::fmt::Write;
+use std::sync::atomic::Ordering::Relaxed;
 
 /// Sections in the order in which they are shown, and whether INFO alone shows them.
 const SECTIONS: &[(&str, bool)] = &[
@@ -53,7 +54,7 @@ fn section(shared: &Shared, name: &str, text: &mut String) {
         "clients" => {
             lines.line("connected_clients", shared.clients.len());
             lines.line("maxclients", shared.config.clients_max);
-            lines.line("blocked_clients", 0);
+            lines.line("blocked_clients", shared.clients.blocked.load(Relaxed));
         }
         "memory" => memory(shared, &mut lines),
         "persistence" => {

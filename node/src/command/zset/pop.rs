@@ -1,6 +1,6 @@
 //! Members taken from the ends.
 
-use super::super::{Ctx, Outcome, parse};
+use super::super::{Ctx, Outcome, Request, parse};
 use super::{Scored, Shape, remove_all, tell, walk};
 use crate::encoding::Kind;
 use crate::error::{CommandError, line};
@@ -8,7 +8,7 @@ use crate::txn::{Collection, Direction, Flow, Txn};
 use protocol::number::parse_int;
 
 /// Takes up to `count` members from one end. The caller saves the set.
-pub(super) fn pop(
+pub(in crate::command) fn pop(
     txn: &mut Txn<'_>,
     zset: &mut Collection<'_>,
     direction: Direction,
@@ -59,35 +59,35 @@ fn pop_some(ctx: &mut Ctx<'_, '_>, direction: Direction) -> Outcome {
 
 /// `ZMPOP numkeys key… MIN|MAX [COUNT count]`, read from `numkeys` on.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Several {
-    pub(super) first: usize,
-    pub(super) keys: usize,
-    pub(super) direction: Direction,
-    pub(super) count: u64,
+pub(in crate::command) struct Several {
+    pub(in crate::command) first: usize,
+    pub(in crate::command) keys: usize,
+    pub(in crate::command) direction: Direction,
+    pub(in crate::command) count: u64,
 }
 
 impl Several {
-    pub(super) fn read(ctx: &Ctx<'_, '_>, at: usize) -> Result<Self, CommandError> {
+    pub(in crate::command) fn read(request: Request<'_>, at: usize) -> Result<Self, CommandError> {
         let positive = |text: &[u8], why: &'static str| {
             let number = parse_int(text).and_then(|n| usize::try_from(n).ok()).filter(|&n| n > 0);
             number.ok_or_else(|| CommandError::from(why))
         };
-        let keys = positive(ctx.args.get(at), "ERR numkeys should be greater than 0")?;
+        let keys = positive(request.get(at), "ERR numkeys should be greater than 0")?;
         let behind = keys
             .checked_add(at + 1)
-            .filter(|&behind| behind < ctx.args.len())
+            .filter(|&behind| behind < request.len())
             .ok_or(line::SYNTAX)?;
         let direction = match () {
-            () if ctx.args.is(behind, "min") => Direction::Forward,
-            () if ctx.args.is(behind, "max") => Direction::Backward,
+            () if request.is(behind, "min") => Direction::Forward,
+            () if request.is(behind, "max") => Direction::Backward,
             () => return Err(line::SYNTAX.into()),
         };
         let (mut count, mut after) = (1, behind + 1);
-        if ctx.args.len() > after + 1 && ctx.args.is(after, "count") {
-            count = positive(ctx.args.get(after + 1), "ERR count should be greater than 0")?;
+        if request.len() > after + 1 && request.is(after, "count") {
+            count = positive(request.get(after + 1), "ERR count should be greater than 0")?;
             after += 2;
         }
-        if ctx.args.len() > after {
+        if request.len() > after {
             return Err(line::SYNTAX.into());
         }
         Ok(Self { first: at + 1, keys, direction, count: count as u64 })
@@ -95,7 +95,7 @@ impl Several {
 }
 
 pub(super) fn zmpop(ctx: &mut Ctx<'_, '_>) -> Outcome {
-    let several = Several::read(ctx, 1)?;
+    let several = Several::read(ctx.args, 1)?;
     for at in several.first..several.first + several.keys {
         let key = ctx.args.get(at);
         let Some(mut zset) = ctx.txn.open(key, Kind::SortedSet)? else { continue };
