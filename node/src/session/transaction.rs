@@ -347,8 +347,12 @@ impl Session {
     }
 }
 
-/// Begins to watch a key.
+/// Begins to watch a key. One that has expired is deleted first, or its deletion a moment later would count as a change.
 pub(crate) fn watch_key(shared: &Shared, slot: Slot, db: u8, key: &[u8], hold: Hold) -> Watch {
+    if crate::txn::is_expired(shared, slot, &shared.slot(slot).read(), db, key) {
+        let expired = vec![(slot, db, key.to_vec())];
+        with_scratch(|scratch| exec::delete_expired(shared, scratch, expired));
+    }
     let mut inner = shared.slot(slot).write();
     let version = inner.watched.watch(db, key, hold);
     let was_expired = crate::txn::is_expired(shared, slot, &inner, db, key);
