@@ -9,6 +9,7 @@ mod compare;
 mod duel;
 mod generator;
 mod grammar;
+mod page;
 mod relay;
 mod run;
 mod scenario;

@@ -227,9 +227,7 @@ impl<'a> Txn<'a> {
             return false;
         };
         let Some(inner) = self.parts[at].guard.inner() else { return false };
-        inner.watched.unchanged(watch.db, &watch.key, watch.version)
-            && (watch.was_expired
-                || !is_expired(self.shared, watch.slot, inner, watch.db, &watch.key))
+        watch.is_unchanged(self.shared, inner)
     }
 
     /// Writes everything. Nothing is written if it fails.

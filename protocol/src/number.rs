@@ -35,6 +35,20 @@ pub fn parse_int(text: &[u8]) -> Option<i64> {
     if negative { 0i64.checked_sub_unsigned(value) } else { i64::try_from(value).ok() }
 }
 
+/// Reads the cursor of a scan, by C's `strtoul` over the text up to its first zero byte: a negative number wraps, no text is 0. No leading blank.
+pub fn parse_cursor(text: &[u8]) -> Option<u64> {
+    let text = text.split(|&byte| byte == 0).next().unwrap_or_default();
+    if text.is_empty() {
+        return Some(0);
+    }
+    let (negative, digits) = signed(text);
+    if !digits.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    let number: u64 = std::str::from_utf8(digits).ok()?.parse().ok()?;
+    Some(if negative { number.wrapping_neg() } else { number })
+}
+
 /// Reads a double as Redis' `string2d`, which is C's `strtod` over the whole text: decimal, hexadecimal (`0x1.8p3`), `inf`, `infinity`. No
 /// leading blank, no NaN; what overflows, or becomes zero though it is not, is refused. So is hexadecimal text of more than 5 KiB.
 pub fn parse_double(text: &[u8]) -> Option<f64> {

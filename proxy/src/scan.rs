@@ -8,7 +8,7 @@ use crate::worker::Worker;
 use bytes::Bytes;
 use cluster::Slot;
 use protocol::frame::{Value, decode};
-use protocol::number::parse_int;
+use protocol::number::{parse_cursor, parse_int};
 use protocol::reply::{Reply, Version, errors};
 use protocol::request::encode_request;
 use std::rc::Rc;
@@ -47,8 +47,8 @@ impl Scan {
         of: (FlavourIndex, Version),
         args: &[Vec<u8>],
     ) -> Result<Self, String> {
-        let cursor = std::str::from_utf8(&args[0]).ok().and_then(|text| text.parse::<u64>().ok());
-        let (slot, position) = worker.shared.cursors.position(cursor.ok_or(errors::CURSOR)?);
+        let cursor = parse_cursor(&args[0]).ok_or(errors::CURSOR)?;
+        let (slot, position) = worker.shared.cursors.position(cursor);
         let (mut count, mut filters) = (COUNT, Vec::new());
         for pair in args[1..].chunks(2) {
             let [word, value] = pair else { return Err(errors::SYNTAX.to_owned()) };

@@ -42,11 +42,19 @@ const behaviours = {
     equal(await client.incrbyfloat(key("f"), 0.1), "0.1");
     equal(await client.append(k, "xyz"), 4);
     equal(await client.getrange(k, 1, 2), "xy");
-    equal(await client.setbit(key("bits"), 9, 1), 0);
-    equal(await client.bitcount(key("bits")), 1);
     await rejects(client.incr(k), /ERR value is not an integer or out of range/);
     await rejects(client.lpush(k, "x"), /WRONGTYPE/);
     equal(await client.get(key("none")), null);
+  },
+
+  async bitmaps() {
+    const [k, other] = [key("bits", "bits"), key("other", "bits")];
+    equal(await client.setbit(k, 9, 1), 0);
+    equal(await client.getbit(k, 9), 1);
+    equal(await client.bitcount(k), 1);
+    equal(await client.bitpos(k, 1), 9);
+    equal(await client.bitop("NOT", other, k), 2);
+    equal(await client.bitcount(other), 15);
   },
 
   async many_keys_in_many_slots() {

@@ -42,13 +42,21 @@ const behaviours = {
     equal(await client.incrByFloat(key("f"), 2.5), "2.5");
     equal(await client.append(k, "xyz"), 4);
     equal(await client.getRange(k, 1, 2), "xy");
-    equal(await client.setBit(key("bits"), 9, 1), 0);
-    equal(await client.bitCount(key("bits")), 1);
     equal(await client.get(key("none")), null);
     equal(await client.getDel(k), "wxyz");
     await client.set(k, "text");
     await rejects(client.incr(k), /ERR value is not an integer or out of range/);
     await rejects(client.lPush(k, "x"), /WRONGTYPE/);
+  },
+
+  async bitmaps() {
+    const [k, other] = [key("bits", "bits"), key("other", "bits")];
+    equal(await client.setBit(k, 9, 1), 0);
+    equal(await client.getBit(k, 9), 1);
+    equal(await client.bitCount(k), 1);
+    equal(await client.bitPos(k, 1), 9);
+    equal(await client.bitOp("NOT", other, k), 2);
+    equal(await client.bitCount(other), 15);
   },
 
   async many_keys_in_many_slots() {

@@ -64,12 +64,21 @@ def strings(client):
     equal(client.incrby(k, 41), 42)
     equal(client.decr(k, 2), 40)
     equal(client.incrbyfloat(k, 0.5), 40.5)
-    equal(client.setbit(k, 7, 1), 0)
-    equal(client.getbit(k, 7), 1)
-    equal(client.bitcount(k), 14)
     client.set(k, "text")
     raises(redis.ResponseError, "value is not an integer or out of range", lambda: client.incr(k))
     raises(redis.ResponseError, "WRONGTYPE", lambda: client.lpush(k, "x"))
+
+
+def bitmaps(client):
+    k, other = key("bits", "bits"), key("other", "bits")
+    client.set(k, "40.5")
+    equal(client.setbit(k, 7, 1), 0)
+    equal(client.getbit(k, 7), 1)
+    equal(client.bitcount(k), 14)
+    equal(client.bitpos(k, 1), 2)
+    equal(client.bitop("NOT", other, k), 4)
+    equal(client.bitcount(other), 18)
+    equal(client.bitfield(k).get("u8", 0).set("u8", 0, 1).execute(), [53, 53])
 
 
 def many_keys_in_many_slots(client):
@@ -422,7 +431,7 @@ def run_together(work, threads):
 
 
 BEHAVIOURS = [
-    strings, many_keys_in_many_slots, binary, hashes, lists, sets, sorted_sets, keys, every_key_is_scanned_once_at_least, pipelines, transactions,
+    strings, bitmaps, many_keys_in_many_slots, binary, hashes, lists, sets, sorted_sets, keys, every_key_is_scanned_once_at_least, pipelines, transactions,
     blocking, pools_and_health_checks, databases, the_server, without_retries, hyperloglog, asyncio_too,
 ]  # fmt: skip
 

@@ -4,7 +4,8 @@
 #   tests/clients/run.sh HOST:PORT            all
 #   tests/clients/run.sh HOST:PORT ioredis    those whose name begins so
 #
-# The libraries are installed into $SLIPWAY_CACHE/clients (~/.cache/slipway/clients by default) when they are not there yet.
+# The libraries are installed into $SLIPWAY_CACHE/clients (~/.cache/slipway/clients by default) when they are not there yet: that alone needs a
+# network. What cannot be installed has failed.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 
@@ -15,6 +16,8 @@ port=${address##*:}
 cache=${SLIPWAY_CACHE:-${HOME:-/tmp}/.cache/slipway}/clients
 # For one library and one version of RESP.
 limit=150s
+# For pip or npm.
+install_limit=240s
 
 # The folder for what a file of versions asks for: another one for other versions.
 folder() {
@@ -23,33 +26,45 @@ folder() {
 python=$(folder python requirements.txt)
 javascript=$(folder javascript package.json)
 
+# Why a language's libraries are not there, in a line.
+declare -A missing
+
 # Installs into a folder of its own, which takes its place when it is whole: runs may overlap.
 install_into() {
-    local target=$1 making
-    shift
-    [[ ! -d $target ]] || return 0
+    local target=$1 language=$2 program=$3 making log
+    [[ ! -d $target && -z ${missing[$language]:-} ]] || return 0
+    if ! command -v "$program" >/dev/null; then
+        missing[$language]="$program is missing: run .ci/setup"
+        return 0
+    fi
     mkdir -p "$cache"
     making=$(mktemp -d "$cache/making.XXXXXX")
-    if ! "$@" "$making" >&2; then
+    log=$cache/$language.log
+    if "${language}_packages" "$making" >"$log" 2>&1; then
+        mv -T "$making" "$target" 2>/dev/null || rm -rf "$making"
+    else
         rm -rf "$making"
-        return 1
+        missing[$language]="its packages cannot be installed, is there a package registry? $log says: $(grep -m 1 -iE '^(ERROR|npm err)' "$log" || true)"
     fi
-    mv -T "$making" "$target" 2>/dev/null || rm -rf "$making"
 }
 python_packages() {
-    python3 -m pip install --quiet --disable-pip-version-check --no-warn-script-location --target "$1" -r "$here/requirements.txt"
+    timeout --kill-after=5s "$install_limit" python3 -m pip install --quiet --disable-pip-version-check --no-warn-script-location \
+        --retries 2 --timeout 15 --target "$1" -r "$here/requirements.txt"
 }
 javascript_packages() {
     cp "$here/package.json" "$1/"
-    (cd "$1" && npm install --loglevel=error --no-audit --no-fund --no-package-lock --ignore-scripts >/dev/null)
+    (cd "$1" && timeout --kill-after=5s "$install_limit" npm install --loglevel=error --no-audit --no-fund --no-package-lock --ignore-scripts)
+}
+is_there() {
+    [[ -z ${missing[$1]:-} ]] || { echo "  not tested: ${missing[$1]}" && return 1; }
 }
 
 redis_py() {
-    install_into "$python" python_packages || { echo "  redis-py was not tested: it cannot be installed" && return 1; }
+    is_there python || return 1
     PYTHONPATH=$python PYTHONDONTWRITEBYTECODE=1 timeout --kill-after=5s "$limit" python3 "$here/redis_py.py" "$address" "$1"
 }
 javascript_test() {
-    install_into "$javascript" javascript_packages || { echo "  $1 was not tested: it cannot be installed" && return 1; }
+    is_there javascript || return 1
     # Beside the packages, where node looks for them.
     cp "$here"/*.mjs "$javascript/"
     timeout --kill-after=5s "$limit" node "$javascript/$1" "$address" "$2"
@@ -89,6 +104,10 @@ point() {
     local name=$1 output
     shift
     [[ $name == "$only"* ]] || return 0
+    case $name in
+        redis-py*) install_into "$python" python python3 ;;
+        ioredis* | node-redis*) install_into "$javascript" javascript npm ;;
+    esac
     if output=$("$@" 2>&1); then
         printf 'PASS %s\n' "$name"
     else

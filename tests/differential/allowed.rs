@@ -1,11 +1,12 @@
 //! The list of differences that are meant (`allowed.toml`), and how often each was seen.
 
-use super::compare::Mismatch;
+use super::compare::{Mismatch, Rule};
 use super::generator::shown;
 use super::wire::Reply;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use std::cell::Cell;
 use std::fmt::Write;
+use std::sync::OnceLock;
 
 /// Where the subject stands.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
@@ -17,7 +18,7 @@ pub(crate) enum Place {
 }
 
 /// What a proxy's refusal depends on.
-#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Deserialize, Serialize, PartialEq, Eq)]
 pub(crate) enum When {
     #[serde(rename = "always")]
     Always,
@@ -34,12 +35,12 @@ pub(crate) enum When {
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Difference {
-    at: Place,
-    command: String,
-    redis: String,
-    slipway: String,
-    why: String,
+pub(super) struct Difference {
+    pub(super) at: Place,
+    pub(super) command: String,
+    pub(super) redis: String,
+    pub(super) slipway: String,
+    pub(super) why: String,
     #[serde(skip)]
     used: Cell<u64>,
 }
@@ -47,14 +48,24 @@ struct Difference {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Refusal {
-    commands: Vec<String>,
+    pub(super) commands: Vec<String>,
     #[serde(default)]
-    but: Vec<String>,
-    when: When,
-    slipway: Vec<String>,
-    why: String,
+    pub(super) but: Vec<String>,
+    pub(super) when: When,
+    pub(super) slipway: Vec<String>,
+    pub(super) why: String,
     #[serde(skip)]
     used: Cell<u64>,
+}
+
+/// Replies of which not every byte counts, whoever gives them.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Loose {
+    /// In upper case; a container with its subcommand.
+    pub(crate) commands: Vec<String>,
+    pub(crate) compared: Rule,
+    pub(super) why: String,
 }
 
 /// The list, as it holds for one kind of subject.
@@ -62,23 +73,37 @@ pub(crate) struct Refusal {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Allowed {
     #[serde(default)]
-    difference: Vec<Difference>,
+    pub(super) difference: Vec<Difference>,
     #[serde(default)]
-    refusal: Vec<Refusal>,
+    pub(super) refusal: Vec<Refusal>,
+    #[serde(default)]
+    loose: Vec<Loose>,
+}
+
+/// What is compared loosely.
+pub(crate) fn loose() -> &'static [Loose] {
+    static LOOSE: OnceLock<Vec<Loose>> = OnceLock::new();
+    LOOSE.get_or_init(|| Allowed::whole().loose)
 }
 
 impl Allowed {
+    /// All of the list.
+    pub(super) fn whole() -> Self {
+        let all: Self = toml::from_str(include_str!("allowed.toml")).unwrap();
+        let whys = (all.difference.iter().map(|line| &line.why))
+            .chain(all.refusal.iter().map(|line| &line.why))
+            .chain(all.loose.iter().map(|line| &line.why));
+        assert!(whys.into_iter().all(|why| !why.is_empty()), "a line has no reason");
+        all
+    }
+
     /// The lines that are about a subject in that place.
     pub(crate) fn read(place: Place) -> Self {
-        let mut all: Self = toml::from_str(include_str!("allowed.toml")).unwrap();
+        let mut all = Self::whole();
         all.difference.retain(|line| line.at == place || line.at == Place::Both);
         if place == Place::Node {
             all.refusal.clear();
         }
-        assert!(
-            all.difference.iter().all(|line| !line.why.is_empty())
-                && all.refusal.iter().all(|line| !line.why.is_empty())
-        );
         all
     }
 

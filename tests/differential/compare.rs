@@ -1,15 +1,18 @@
 //! When two replies to one request are the same.
 //!
-//! Byte for byte, except: an order where Redis promises none, a few seconds where a clock is involved, and what is drawn at random or names the
-//! server itself. Sets and maps of RESP3 have no order. A score of -0 is one of 0: Redis keeps the sign in large sorted sets only.
+//! Byte for byte, but for what `allowed.toml` says is compared more loosely. Sets and maps of RESP3 have no order. A score of -0 is one of 0:
+//! Redis keeps the sign in large sorted sets only.
 
+use super::allowed::{Loose, loose};
 use super::wire::Reply;
+use protocol::command::lookup;
+use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// Longer replies are cut where they are shown.
 const SHORT: usize = 400;
 
-/// Two servers ran the same request at most so far apart, in ms: on a busy machine, with both on it.
+/// Two servers ran the same request at most so far apart, in ms: on a busy machine, with both on it. The names of the rules say it too.
 const CLOCK_MS_MAX: i64 = 4000;
 
 /// A request that two servers answered differently; in a transaction, the queued one.
@@ -56,24 +59,33 @@ fn first_difference(left: &Reply, right: &Reply) -> String {
 }
 
 /// What of a reply counts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Rule {
+#[derive(Clone, Copy, Debug, Deserialize, Serialize, PartialEq, Eq)]
+pub(crate) enum Rule {
     Exact,
-    /// The same items in any order.
+    #[serde(rename = "in any order")]
     Items,
-    /// Names and values in turn, the pairs in any order.
+    /// Names and values in turn.
+    #[serde(rename = "pairs in any order")]
     Pairs,
-    /// The cursor, then the items or pairs in any order.
-    Page(&'static Rule),
-    /// An integer that may be off by so much, unless it is negative.
-    Near(i64),
+    /// The cursor, then the items.
+    #[serde(rename = "the page in any order")]
+    PageOfItems,
+    #[serde(rename = "the page of pairs in any order")]
+    PageOfPairs,
+    /// Negative numbers are the same all the same.
+    #[serde(rename = "seconds, within 4")]
+    NearSeconds,
+    #[serde(rename = "milliseconds, within 4000")]
+    NearMilliseconds,
     /// As many of the same kind.
+    #[serde(rename = "the shape")]
     Likeness,
-    /// Only that it is a reply of the same type.
+    #[serde(rename = "the type")]
     Type,
     /// The same, with the items of all lists in any order, at any depth.
+    #[serde(rename = "in any order at any depth")]
     Tree,
-    /// A map whose values are compared, but for those that name the server.
+    #[serde(rename = "all but version and id")]
     Hello,
 }
 
@@ -107,25 +119,17 @@ pub(crate) fn mismatches(
     vec![Mismatch { request: request.to_vec(), redis: redis.clone(), slipway: slipway.clone() }]
 }
 
+/// As `allowed.toml` has it: by the first word, of a container by the first two.
 fn rule(request: &[Vec<u8>]) -> Rule {
-    let upper =
-        |at: usize| request.get(at).map(|word| word.to_ascii_uppercase()).unwrap_or_default();
-    match (upper(0).as_slice(), upper(1).as_slice()) {
-        (b"KEYS" | b"SMEMBERS" | b"SUNION" | b"SINTER" | b"SDIFF" | b"HKEYS" | b"HVALS", _)
-        | (b"COMMAND", b"LIST") => Rule::Items,
-        (b"HGETALL", _) | (b"CONFIG", b"GET") => Rule::Pairs,
-        (b"SCAN" | b"SSCAN", _) => Rule::Page(&Rule::Items),
-        (b"HSCAN" | b"ZSCAN", _) => Rule::Page(&Rule::Pairs),
-        (b"TTL" | b"EXPIRETIME", _) | (b"OBJECT", b"IDLETIME") => Rule::Near(CLOCK_MS_MAX / 1000),
-        (b"PTTL" | b"PEXPIRETIME", _) => Rule::Near(CLOCK_MS_MAX),
-        (b"SRANDMEMBER" | b"HRANDFIELD" | b"ZRANDMEMBER" | b"RANDOMKEY" | b"SPOP", _) => {
-            Rule::Likeness
-        }
-        (b"TIME" | b"INFO", _) | (b"CLIENT", b"ID" | b"INFO" | b"LIST") => Rule::Type,
-        (b"COMMAND", b"" | b"INFO" | b"DOCS") => Rule::Tree,
-        (b"HELLO", _) => Rule::Hello,
-        _ => Rule::Exact,
-    }
+    let word = |at: usize| {
+        let word = request.get(at).map(Vec::as_slice).unwrap_or_default();
+        String::from_utf8_lossy(word).to_uppercase()
+    };
+    let is_container =
+        lookup(word(0).as_bytes()).is_some_and(|command| !command.subcommands.is_empty());
+    let name = if is_container { format!("{} {}", word(0), word(1)) } else { word(0) };
+    let fits = |line: &&Loose| line.commands.iter().any(|its| *its == name.trim_end());
+    loose().iter().find(fits).map_or(Rule::Exact, |line| line.compared)
 }
 
 fn agree(rule: Rule, redis: &Reply, slipway: &Reply) -> bool {
@@ -134,18 +138,28 @@ fn agree(rule: Rule, redis: &Reply, slipway: &Reply) -> bool {
         Rule::Exact => canonical(redis) == canonical(slipway),
         Rule::Items => sorted(redis, 1) == sorted(slipway, 1),
         Rule::Pairs => sorted(redis, 2) == sorted(slipway, 2),
-        Rule::Page(inner) => match (redis.items(), slipway.items()) {
-            (Some([left, a]), Some([right, b])) => left == right && agree(*inner, a, b),
-            _ => redis == slipway,
-        },
-        Rule::Near(most) => match (redis.integer(), slipway.integer()) {
-            (Some(a), Some(b)) if a >= 0 && b >= 0 => a.abs_diff(b) <= most as u64,
-            _ => redis == slipway,
-        },
+        Rule::PageOfItems => agree_on_page(Rule::Items, redis, slipway),
+        Rule::PageOfPairs => agree_on_page(Rule::Pairs, redis, slipway),
+        Rule::NearSeconds => agree_within(CLOCK_MS_MAX / 1000, redis, slipway),
+        Rule::NearMilliseconds => agree_within(CLOCK_MS_MAX, redis, slipway),
         Rule::Likeness => likeness(redis) == likeness(slipway),
         Rule::Tree => tree(redis) == tree(slipway),
         Rule::Type => kind(redis) == kind(slipway),
         Rule::Hello => without_identity(redis) == without_identity(slipway),
+    }
+}
+
+fn agree_on_page(inner: Rule, redis: &Reply, slipway: &Reply) -> bool {
+    match (redis.items(), slipway.items()) {
+        (Some([left, a]), Some([right, b])) => left == right && agree(inner, a, b),
+        _ => redis == slipway,
+    }
+}
+
+fn agree_within(most: i64, redis: &Reply, slipway: &Reply) -> bool {
+    match (redis.integer(), slipway.integer()) {
+        (Some(a), Some(b)) if a >= 0 && b >= 0 => a.abs_diff(b) <= most as u64,
+        _ => redis == slipway,
     }
 }
 

@@ -113,14 +113,16 @@ fn hello(session: &mut Session, request: Request<'_>) -> Outcome {
             None => return Err("ERR Protocol version is not an integer or out of range".into()),
         };
     }
-    let (mut name, mut at) = (None, 2);
+    let mut at = 2;
     while at < request.len() {
         let left = request.len() - at - 1;
         if request.is(at, "auth") && left >= 2 {
             log_in(session, request.get(at + 1), request.get(at + 2))?;
             at += 2;
         } else if request.is(at, "setname") && left >= 1 {
-            name = Some(client::checked_name(request.get(at + 1))?);
+            // At once, as Redis does, whatever is wrong behind it.
+            let name = client::checked_name(request.get(at + 1))?.to_vec();
+            *session.client.name.lock() = name;
             at += 1;
         } else {
             return Err(format!(
@@ -135,9 +137,6 @@ fn hello(session: &mut Session, request: Request<'_>) -> Outcome {
         return Err("NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO <proto> AUTH <user> <pass> \
                     option can be used to authenticate the client and select the RESP protocol version at the same time"
             .into());
-    }
-    if let Some(name) = name {
-        *session.client.name.lock() = name.to_vec();
     }
     session.speak(version);
     let id = session.client.id;

@@ -6,6 +6,7 @@ use crate::engine::Family;
 use crate::error::{CommandError, line};
 use crate::txn::{Collection, Direction, Flow, Span};
 use protocol::glob::matches;
+use protocol::number::parse_cursor;
 
 /// Redis returns collections of up to so many elements whole, whatever COUNT says.
 const WHOLE: u64 = 128;
@@ -37,19 +38,7 @@ pub(super) enum Kinds {
 
 /// Reads a cursor as C's `strtoul` does: a sign is allowed and turns the number round.
 pub(super) fn cursor(text: &[u8]) -> Result<u64, CommandError> {
-    let text = std::str::from_utf8(text).map_err(|_| line::INVALID_CURSOR)?;
-    let (digits, negative) = match text.strip_prefix('-') {
-        Some(digits) => (digits, true),
-        None => (text.strip_prefix('+').unwrap_or(text), false),
-    };
-    if text.is_empty() {
-        return Ok(0);
-    }
-    if !digits.bytes().all(|byte| byte.is_ascii_digit()) {
-        return Err(line::INVALID_CURSOR.into());
-    }
-    let number: u64 = digits.parse().map_err(|_| line::INVALID_CURSOR)?;
-    Ok(if negative { number.wrapping_neg() } else { number })
+    parse_cursor(text).ok_or_else(|| line::INVALID_CURSOR.into())
 }
 
 /// Reads the options from `at` on.

@@ -8,6 +8,7 @@ use crate::command::{Outcome, Request, Run, find};
 use crate::error::{CommandError, line};
 use crate::exec::{self, Call, Caller, Done, SlotList, Told};
 use crate::shared::Shared;
+use crate::slots::SlotInner;
 use crate::slots::watched::Hold;
 use crate::txn::{Reads, Scratch, Txn};
 use cluster::Slot;
@@ -36,6 +37,15 @@ pub(crate) struct Watch {
     pub(crate) was_expired: bool,
 }
 
+impl Watch {
+    /// Whether the key is as it was; `inner` is its slot.
+    pub(crate) fn is_unchanged(&self, shared: &Shared, inner: &SlotInner) -> bool {
+        inner.watched.unchanged(self.db, &self.key, self.version)
+            && (self.was_expired
+                || !crate::txn::is_expired(shared, self.slot, inner, self.db, &self.key))
+    }
+}
+
 /// Watched keys; those of a session are let go when this is dropped.
 #[derive(Debug)]
 pub(crate) struct Watches {
@@ -47,6 +57,13 @@ pub(crate) struct Watches {
 impl Watches {
     pub(crate) fn new(shared: Arc<Shared>, hold: Hold) -> Self {
         Self { shared, hold, list: Vec::new() }
+    }
+
+    /// Whether nothing has changed up to now; the slots are looked at one after another.
+    fn are_unchanged(&self) -> bool {
+        self.list
+            .iter()
+            .all(|watch| watch.is_unchanged(&self.shared, &self.shared.slot(watch.slot).read()))
     }
 }
 
@@ -187,6 +204,13 @@ impl Session {
             .watches
             .take()
             .unwrap_or_else(|| Watches::new(self.shared.clone(), Hold::Held));
+        // What is about the connection runs before the slots are entered, and must not if EXEC answers null.
+        let about_connection =
+            |queued: &Queued| matches!(find(queued.command.id), Some(Run::Session(_)));
+        if queue.commands.iter().any(about_connection) && !watches.are_unchanged() {
+            self.reply().null_array();
+            return Ok(());
+        }
         let exec = self.prepare(queue.commands, watches);
         self.start(exec);
         Ok(())
@@ -326,8 +350,12 @@ impl Session {
     }
 }
 
-/// Begins to watch a key.
+/// Begins to watch a key. One that has expired is deleted first, or its deletion a moment later would count as a change.
 pub(crate) fn watch_key(shared: &Shared, slot: Slot, db: u8, key: &[u8], hold: Hold) -> Watch {
+    if crate::txn::is_expired(shared, slot, &shared.slot(slot).read(), db, key) {
+        let expired = vec![(slot, db, key.to_vec())];
+        with_scratch(|scratch| exec::delete_expired(shared, scratch, expired));
+    }
     let mut inner = shared.slot(slot).write();
     let version = inner.watched.watch(db, key, hold);
     let was_expired = crate::txn::is_expired(shared, slot, &inner, db, key);

@@ -5,7 +5,9 @@ use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
 use protocol::frame::{Value, decode};
-use protocol::number::{LongDouble, format_double, format_human_double, parse_double, parse_int};
+use protocol::number::{
+    LongDouble, format_double, format_human_double, parse_cursor, parse_double, parse_int,
+};
 use protocol::reply::{Reply, Version};
 
 fn samples<T>(strategy: impl Strategy<Value = T>, count: usize) -> Vec<T> {
@@ -296,4 +298,35 @@ fn integers_are_read_as_incr_reads_them() {
             "{text:?}"
         );
     }
+}
+
+#[test]
+fn cursors_are_read_as_scans_read_them() {
+    let server = Server::start();
+    let mut connection = server.connect();
+    let texts: [&[u8]; 16] = [
+        b"0",
+        b"",
+        b"-",
+        b"+",
+        b"-1",
+        b"+7",
+        b"--1",
+        b"1x",
+        b"x",
+        b"\x00x",
+        b"7\x00x",
+        b"x\x000",
+        b"18446744073709551615",
+        b"18446744073709551616",
+        b"-18446744073709551615",
+        b"\xff",
+    ];
+    for text in texts {
+        let theirs = connection.call(&[b"HSCAN", b"none", text]);
+        let is_cursor = !matches!(theirs, Value::Error(_));
+        assert_eq!(parse_cursor(text).is_some(), is_cursor, "{}: {theirs:?}", text.escape_ascii());
+    }
+    assert_eq!(parse_cursor(b"-1"), Some(u64::MAX));
+    assert_eq!(parse_cursor(b"12\x003"), Some(12));
 }

@@ -46,7 +46,6 @@ pub(super) fn hello(asks: &Asks<'_>, out: &mut Vec<u8>) -> Answer {
         };
     }
     let mut at = 2;
-    let mut name = None;
     while let Some(word) = asks.arg(at) {
         match (word.to_ascii_lowercase().as_slice(), asks.arg(at + 1), asks.arg(at + 2)) {
             (b"auth", Some(user), Some(password)) => {
@@ -54,7 +53,9 @@ pub(super) fn hello(asks: &Asks<'_>, out: &mut Vec<u8>) -> Answer {
                 at += 3;
             }
             (b"setname", Some(wanted), _) => {
-                name = Some(super::client::checked_name(wanted)?);
+                // At once, as Redis does, whatever is wrong behind it.
+                let name = super::client::checked_name(wanted)?;
+                asks.session.card.says.lock().name = name;
                 at += 2;
             }
             _ => {
@@ -65,9 +66,6 @@ pub(super) fn hello(asks: &Asks<'_>, out: &mut Vec<u8>) -> Answer {
     }
     if !asks.session.state.borrow().authenticated {
         return Err(NO_AUTH.into());
-    }
-    if let Some(name) = name {
-        asks.session.card.says.lock().name = name;
     }
     asks.session.speak(version);
     let mut reply = Reply::new(out, version);

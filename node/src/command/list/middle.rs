@@ -211,7 +211,9 @@ pub(super) fn lpos(ctx: &mut Ctx<'_, '_>) -> Outcome {
         let direction = if search.rank < 0 { Direction::Backward } else { Direction::Forward };
         let wanted = search.count.map_or(1, |count| if count == 0 { u64::MAX } else { count });
         let (head, tail) = (list.meta.head, list.meta.tail);
-        let (mut compared, mut to_skip) = (0, search.rank.unsigned_abs() - 1);
+        // The one rank without an opposite is the last element's in Redis 7.0, where its negation overflows.
+        let rank = if search.rank == i64::MIN { 1 } else { search.rank.unsigned_abs() };
+        let (mut compared, mut to_skip) = (0, rank - 1);
         scan(ctx.txn, &list, (head, tail), direction, |index, element| {
             compared += 1;
             if element == value {

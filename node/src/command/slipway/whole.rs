@@ -1,7 +1,7 @@
 //! Words over all slots that this node serves (docs/WIRE.md §6).
 //!
 //! SCAN stops before a slot that is not served here, so that the proxy asks its owner; it never passes over one. FLUSHDB waits for slots that
-//! take no writes for a moment.
+//! take no writes for a moment, and is turned away by those of other nodes.
 
 use super::super::key::{Page, flush_all_databases, scan_page};
 use super::super::{HELD_KEYS_MAX, scan};
@@ -149,15 +149,25 @@ pub(super) async fn flush(shared: &Arc<Shared>, args: &[Bytes]) -> Result<Vec<u8
         left = task
             .await
             .map_err(|_| "ERR internal error: FLUSHDB died; please report it with the log")??;
-        match left.first() {
-            None => return Ok(reply_of(|reply| reply.ok())),
-            Some(slot) if begun.elapsed() > FLUSH_PATIENCE => return Ok(bounce_of(shared, *slot)),
-            Some(_) => sleep(Duration::from_millis(5)).await,
+        let Some(&first) = left.first() else { return Ok(reply_of(|reply| reply.ok())) };
+        // The proxy must ask its owner for it; it then asks here for the others once more, which does no harm.
+        if let Some(&away) = left.iter().find(|&&slot| is_away(shared, slot)) {
+            return Ok(bounce_of(shared, away));
         }
+        if begun.elapsed() > FLUSH_PATIENCE {
+            return Ok(bounce_of(shared, first));
+        }
+        sleep(Duration::from_millis(5)).await;
     }
 }
 
-/// Flushes the slots that take writes; returns those that will know in a moment. Those of other nodes are passed over.
+/// Whether the slot is another node's, as far as this one knows.
+fn is_away(shared: &Shared, slot: Slot) -> bool {
+    let inner = shared.slot(slot).read();
+    matches!(inner.state.admit(Access::Write), Admission::Moved { .. } | Admission::Ask)
+}
+
+/// Flushes the slots that take writes; returns the others.
 fn flush_now(shared: &Shared, slots: &[Slot], db: Option<u8>) -> Result<Vec<Slot>, CommandError> {
     let mut scratch = Scratch::default();
     let mut left = Vec::new();
@@ -165,11 +175,10 @@ fn flush_now(shared: &Shared, slots: &[Slot], db: Option<u8>) -> Result<Vec<Slot
         let inner = shared.slot(slot).write();
         match inner.state.admit(Access::Write) {
             Admission::Execute => {}
-            Admission::Hold => {
+            Admission::Hold | Admission::Moved { .. } | Admission::Ask => {
                 left.push(slot);
                 continue;
             }
-            Admission::Moved { .. } | Admission::Ask => continue,
         }
         let mut txn = Txn::new(
             shared,
