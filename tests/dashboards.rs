@@ -169,7 +169,10 @@ fn no_panel_is_empty_idle_or_while_slots_move() {
     everything_named_exists(&cluster, &watcher, &panels);
     eventually("no alert fires or is about to", SEEN_MAX, || {
         // How much room this machine's disk has is not ours to say.
-        let alerts = watcher.alerts().into_iter().filter(|alert| !alert.starts_with("SlipwayDiskNearlyFull "));
+        let alerts = watcher
+            .alerts()
+            .into_iter()
+            .filter(|alert| !alert.starts_with("SlipwayDiskNearlyFull "));
         let alerts: Vec<_> = alerts.collect();
         if alerts.is_empty() { Ok(()) } else { Err(format!("{alerts:?}")) }
     });

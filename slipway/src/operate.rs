@@ -89,6 +89,10 @@ fn complain(error: &ClientError) -> u8 {
             UNREACHABLE,
             "start it with `slipway up`, or name its admin address with --admin HOST:PORT",
         ),
+        ClientError::Unanswered(_) => (
+            UNREACHABLE,
+            "it may have been restarted; what was asked may have happened: look at `slipway status`",
+        ),
         ClientError::Refused(why) => (USAGE, why.what_to_do.as_str()),
         ClientError::Unable(why) => (FAILED, why.what_to_do.as_str()),
         ClientError::Foreign(_) => {

@@ -16,7 +16,7 @@ use tokio::time::Instant;
 /// How often the controller is asked.
 const PERIOD: Duration = Duration::from_millis(200);
 
-/// How long the controller may be away while it is watched: it may be restarted.
+/// How long the controller may be away once it has been there: it may be restarted.
 const AWAY_MAX: Duration = Duration::from_mins(1);
 
 /// The exit status of a program that Ctrl-C ended, as shells report it.
@@ -47,7 +47,7 @@ struct Summary {
 
 pub(super) async fn run(client: &Client, args: &MigrateArgs) -> Result<ExitCode, ClientError> {
     let (slots, to) = (args.slots.to_string(), GroupId(args.to));
-    let planned = client.plan(&MoveRequest { slots, to, dry_run: args.dry_run }).await?;
+    let planned = wish(client, &MoveRequest { slots, to, dry_run: args.dry_run }).await?;
     let as_json = args.show.json;
     let Some(plan) = planned.plan.filter(|_| !args.detach) else {
         if as_json {
@@ -79,6 +79,26 @@ pub(super) async fn run(client: &Client, args: &MigrateArgs) -> Result<ExitCode,
     }
 }
 
+/// Asks for the move. A controller that dies over it is asked again when it is back: the same wish twice is one.
+async fn wish(client: &Client, request: &MoveRequest) -> Result<MovePlanned, ClientError> {
+    let mut lost: Option<Instant> = None;
+    loop {
+        let error = match client.plan(request).await {
+            Err(error @ ClientError::Unanswered(_)) => error,
+            Err(error @ ClientError::Unreachable(_)) if lost.is_some() => error,
+            result => return result,
+        };
+        let since = *lost.get_or_insert_with(|| {
+            say::note(format_args!("{error}; asking again for up to {AWAY_MAX:?}"));
+            Instant::now()
+        });
+        if since.elapsed() > AWAY_MAX {
+            return Err(error);
+        }
+        tokio::time::sleep(PERIOD).await;
+    }
+}
+
 /// Watches until the plan has ended; nothing if the controller stays away.
 async fn watch(
     client: &Client,
@@ -99,7 +119,11 @@ async fn watch(
                     }
                 }
             }
-            Err(error @ (ClientError::Unreachable(_) | ClientError::Unable(_))) => {
+            Err(
+                error @ (ClientError::Unreachable(_)
+                | ClientError::Unanswered(_)
+                | ClientError::Unable(_)),
+            ) => {
                 if answered.elapsed() > AWAY_MAX {
                     progress.close();
                     say::error(format_args!(
