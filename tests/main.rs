@@ -5,12 +5,15 @@
 
 mod moves_under_load;
 
+mod bad_input;
 mod big_slot;
 mod clients;
 mod crash;
 mod dashboards;
 mod differential;
 mod empty_slots;
+mod giving_up;
+mod node_down;
 
 mod size;
 mod tidy;

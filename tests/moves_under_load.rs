@@ -1,7 +1,8 @@
 //! All slots move to the other group and back under checked writes, and no client notices.
 
 use crate::size::size;
-use harness::cluster::Cluster;
+use harness::Company;
+use harness::cluster::{Cluster, Settings};
 use harness::load::{Load, Outcome};
 use serde_json::Value as Json;
 
@@ -13,7 +14,7 @@ const STALL_P99_MAX_US: u64 = 9_000;
 
 #[test]
 fn no_client_notices_that_all_slots_move_and_come_back() {
-    let cluster = Cluster::start();
+    let cluster = Cluster::start_with(Settings { company: Company::Alone, ..Settings::default() });
     let seconds = size(15, 60);
     let words = format!("--rate 5000 --clients 16 --pipeline 16 --keys 10000 --seconds {seconds}");
 

@@ -140,6 +140,13 @@ impl Client {
             });
         }
         match serde_json::from_slice::<Refusal>(body) {
+            // The admin port of another daemon of ours: it has no such page, and no advice.
+            Ok(why) if status == StatusCode::NOT_FOUND && why.what_to_do.is_empty() => {
+                Err(ClientError::Foreign(format!(
+                    "what answers at {address} is no controller: {}",
+                    why.error
+                )))
+            }
             Ok(why) if status.is_server_error() => Err(ClientError::Unable(why)),
             Ok(why) => Err(ClientError::Refused(why)),
             Err(_) => Err(ClientError::Foreign(format!(

@@ -75,6 +75,7 @@ impl Gate {
         metrics.held.add(1);
         metrics.held_max.raise(metrics.held.get());
         metrics.held_bytes.set(self.bytes as u64);
+        failpoint::hit("proxy.held");
     }
 
     /// Ends the hold of a slot that holds nothing and waits for nothing.
@@ -126,7 +127,6 @@ impl Worker {
             hold.keep(kept);
         }
         drop(gate);
-        failpoint::hit("proxy.held");
         self.settle(slot);
     }
 

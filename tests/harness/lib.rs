@@ -9,7 +9,9 @@ pub mod http;
 pub mod load;
 pub mod process;
 pub mod resp;
+pub mod turn;
 
-pub use cluster::{Cluster, Role};
+pub use cluster::{Cluster, Role, Settings};
 pub use eventually::eventually;
 pub use process::{Process, program};
+pub use turn::Company;

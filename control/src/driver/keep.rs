@@ -110,6 +110,8 @@ fn fail_points(batch: &[Change], moment: Moment) {
             (Change::Settled { .. }, Moment::After) => failpoint::hit("control.settled.after"),
             (Change::Moved { .. }, Moment::Before) => failpoint::hit("control.moved.before"),
             (Change::Moved { .. }, Moment::After) => failpoint::hit("control.moved.after"),
+            (Change::Aborted { .. }, Moment::Before) => failpoint::hit("control.aborted.before"),
+            (Change::Aborted { .. }, Moment::After) => failpoint::hit("control.aborted.after"),
             (Change::CalledOff { .. }, Moment::Before) => {
                 failpoint::hit("control.called_off.before")
             }

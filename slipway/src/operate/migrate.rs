@@ -1,7 +1,7 @@
 //! `slipway migrate`: asks for the move, watches it, and says how it went.
 
 use super::progress::Progress;
-use super::{human, json};
+use super::{AWAY_MAX, PERIOD, human, json, until_answered};
 use crate::cli::{FAILED, MigrateArgs, UNREACHABLE};
 use crate::say;
 use cluster::GroupId;
@@ -10,14 +10,7 @@ use control::state::{PlanId, Spread};
 use control::{Client, ClientError};
 use serde::Serialize;
 use std::process::ExitCode;
-use std::time::Duration;
 use tokio::time::Instant;
-
-/// How often the controller is asked.
-const PERIOD: Duration = Duration::from_millis(200);
-
-/// How long the controller may be away once it has been there: it may be restarted.
-const AWAY_MAX: Duration = Duration::from_mins(1);
 
 /// The exit status of a program that Ctrl-C ended, as shells report it.
 const INTERRUPTED: u8 = 130;
@@ -47,7 +40,8 @@ struct Summary {
 
 pub(super) async fn run(client: &Client, args: &MigrateArgs) -> Result<ExitCode, ClientError> {
     let (slots, to) = (args.slots.to_string(), GroupId(args.to));
-    let planned = wish(client, &MoveRequest { slots, to, dry_run: args.dry_run }).await?;
+    let request = MoveRequest { slots, to, dry_run: args.dry_run };
+    let planned = until_answered(async || client.plan(&request).await).await?;
     let as_json = args.show.json;
     let Some(plan) = planned.plan.filter(|_| !args.detach) else {
         if as_json {
@@ -76,26 +70,6 @@ pub(super) async fn run(client: &Client, args: &MigrateArgs) -> Result<ExitCode,
             say::note(format_args!("\nplan {plan} goes on by itself\n{}", commands(client)));
             Ok(ExitCode::from(INTERRUPTED))
         }
-    }
-}
-
-/// Asks for the move. A controller that dies over it is asked again when it is back: the same wish twice is one.
-async fn wish(client: &Client, request: &MoveRequest) -> Result<MovePlanned, ClientError> {
-    let mut lost: Option<Instant> = None;
-    loop {
-        let error = match client.plan(request).await {
-            Err(error @ ClientError::Unanswered(_)) => error,
-            Err(error @ ClientError::Unreachable(_)) if lost.is_some() => error,
-            result => return result,
-        };
-        let since = *lost.get_or_insert_with(|| {
-            say::note(format_args!("{error}; asking again for up to {AWAY_MAX:?}"));
-            Instant::now()
-        });
-        if since.elapsed() > AWAY_MAX {
-            return Err(error);
-        }
-        tokio::time::sleep(PERIOD).await;
     }
 }
 
