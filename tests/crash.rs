@@ -55,7 +55,7 @@ fn dies(run: &'static Run) {
     if run.deed == Deed::CallOff {
         eventually("something is copied", Duration::from_secs(30), || {
             deaths.bury(&mut cluster);
-            let copying = cluster.tool_json("status")?["slots"]["copying"].as_u64();
+            let copying = cluster.status()?["slots"]["copying"].as_u64();
             if copying > Some(0) { Ok(()) } else { Err(format!("{copying:?} slots are copied")) }
         });
         deaths.while_asking(&mut cluster, abort);
@@ -118,7 +118,7 @@ fn wait_for_keys(cluster: &Cluster) {
 /// Nothing moves any more, and the slots are where they should be.
 fn settled(cluster: &Cluster, run: &Run) {
     eventually("everything settles", Duration::from_secs(60), || {
-        let status = cluster.tool_json("status")?;
+        let status = cluster.status()?;
         let settled = status["slots"]["settled"] == 1024;
         let at_target = status["groups"][1]["slots"].as_u64().unwrap_or_default();
         let there = match run.deed {

@@ -4,7 +4,7 @@
 use crate::moves_under_load::nothing_wrong;
 use harness::cluster::{Cluster, Role, Settings};
 use harness::eventually;
-use harness::http;
+use harness::http::metric;
 use harness::load::Load;
 use harness::resp::Client;
 use serde_json::Value as Json;
@@ -30,10 +30,13 @@ fn a_target_that_is_never_ready_in_time_is_given_up_by_budget_and_no_client_noti
         "{said}"
     );
     let reason = summary["failed"][0]["reason"].as_str().unwrap();
-    assert!(reason.contains("5 attempts") && reason.contains("budget"), "{reason}");
+    assert!(
+        reason.contains("5 handoffs were tried in vain") && reason.contains("budget"),
+        "{reason}"
+    );
     assert_eq!(slots_of(&cluster, 0), 512, "whole where they were");
-    let page = http::get(&cluster.node_admins[0], "/metrics").unwrap();
-    assert!(counted(&page, "slipway_node_handoff_aborts_total{reason=\"budget\"}") >= 40.0);
+    let over = metric(&cluster.node_admins[0], "slipway_node_handoff_aborts_total", "budget");
+    assert!(over >= 40.0, "{over}");
     nothing_wrong(&load.finish());
 
     cluster.process(Role::Target).kill();
@@ -54,12 +57,12 @@ fn the_operator_calls_a_move_off_under_load_and_takes_it_up_again() {
     for _ in 0..3 {
         cluster.tool("migrate --slots 0-511 --to 2 --detach").unwrap();
         eventually("something is copied", Duration::from_secs(30), || {
-            let copying = cluster.tool_json("status")?["slots"]["copying"].as_u64();
+            let copying = cluster.status()?["slots"]["copying"].as_u64();
             if copying > Some(0) { Ok(()) } else { Err(format!("{copying:?} slots are copied")) }
         });
         cluster.tool("abort").unwrap();
         eventually("nothing moves", Duration::from_secs(30), || {
-            let status = cluster.tool_json("status")?;
+            let status = cluster.status()?;
             if status["slots"]["settled"] == 1024 { Ok(()) } else { Err(status.to_string()) }
         });
         assert!(slots_of(&cluster, 0) > 0, "most are where they were");
@@ -90,8 +93,7 @@ fn writes_that_outrun_the_copy_restart_it_and_then_fail_the_move_and_no_client_n
     let reason = json_in(&said)["failed"][0]["reason"].as_str().unwrap().to_owned();
     let parts = ["slot 7", "the copy started 3 times", "writes came faster", "65536 bytes"];
     assert!(parts.iter().all(|part| reason.contains(part)), "{reason}");
-    let page = http::get(&cluster.node_admins[0], "/metrics").unwrap();
-    assert!(counted(&page, "slipway_node_migration_copies_total") >= 3.0);
+    assert!(metric(&cluster.node_admins[0], "slipway_node_migration_copies_total", "") >= 3.0);
     nothing_wrong(&load.finish());
 
     cluster.process(Role::Source).kill();
@@ -139,22 +141,17 @@ fn key(i: usize) -> String {
 
 /// The source has so many slots left, and nothing moves.
 fn arrived(cluster: &Cluster, left: u64) -> Result<(), String> {
-    let status = cluster.tool_json("status")?;
+    let status = cluster.status()?;
     let settled = status["slots"]["settled"] == 1024 && status["groups"][0]["slots"] == left;
     if settled { Ok(()) } else { Err(status.to_string()) }
 }
 
 fn slots_of(cluster: &Cluster, group: usize) -> u64 {
-    cluster.tool_json("status").unwrap()["groups"][group]["slots"].as_u64().unwrap()
+    cluster.status().unwrap()["groups"][group]["slots"].as_u64().unwrap()
 }
 
 /// The document in what a tool that failed has said.
 fn json_in(said: &str) -> Json {
     let (begin, end) = (said.find('{').unwrap(), said.rfind('}').unwrap());
     serde_json::from_str(&said[begin..=end]).unwrap_or_else(|e| panic!("{e} in {said}"))
-}
-
-fn counted(page: &str, sample: &str) -> f64 {
-    let value = page.lines().find_map(|line| line.strip_prefix(sample)?.trim().parse().ok());
-    value.unwrap_or_else(|| panic!("no {sample} in\n{page}"))
 }

@@ -2,6 +2,7 @@
 
 use harness::cluster::{Cluster, Role, Settings};
 use harness::eventually;
+use harness::http::metric;
 use harness::load::Load;
 use harness::resp::Client;
 use std::time::{Duration, Instant};
@@ -53,7 +54,7 @@ fn a_node_that_stays_away_is_named_in_an_error_after_the_hold_and_served_when_it
         Some("v"),
         "the other node serves"
     );
-    let refused = metric(&cluster.proxy_admin, "slipway_proxy_errors_total{", "node_down");
+    let refused = metric(&cluster.proxy_admin, "slipway_proxy_errors_total", "node_down");
     assert!(refused >= 1.0, "{refused}");
 
     cluster.process(Role::Source).start("");
@@ -73,24 +74,13 @@ fn past_the_bound_of_held_requests_a_socket_is_not_read_and_nothing_is_lost() {
     for i in 0..100 {
         client.send(format!("RPUSH {AT_SOURCE} {i}\r\n").as_bytes()).unwrap();
     }
-    let waits = || metric(&cluster.proxy_admin, "slipway_proxy_back_pressure_total{", "hold");
+    let waits = || metric(&cluster.proxy_admin, "slipway_proxy_back_pressure_total", "hold");
     eventually("the bound bites", Duration::from_secs(10), || {
         if waits() >= 1.0 { Ok(()) } else { Err("no back-pressure".to_owned()) }
     });
-    assert!(metric(&cluster.proxy_admin, "slipway_proxy_held_requests{", "") <= 2.0 * 8.0);
+    assert!(metric(&cluster.proxy_admin, "slipway_proxy_held_requests", "") <= 2.0 * 8.0);
     cluster.process(Role::Source).start("");
     for i in 1..=100 {
         assert_eq!(client.reply().unwrap().as_int(), Some(i), "in their order, each once");
     }
-}
-
-/// The sum of the samples of a metric, of those with this word in their labels.
-fn metric(admin: &str, name: &str, label: &str) -> f64 {
-    let page = harness::http::get(admin, "/metrics").unwrap();
-    let name = name.trim_end_matches('{');
-    page.lines()
-        .filter(|line| line.strip_prefix(name).is_some_and(|rest| rest.starts_with(['{', ' '])))
-        .filter(|line| line.contains(label))
-        .map(|line| line.rsplit(' ').next().unwrap().parse::<f64>().unwrap())
-        .sum()
 }

@@ -134,6 +134,12 @@ impl Cluster {
         &mut self.processes[role as usize]
     }
 
+    /// What the controller says of the cluster, be it well or not.
+    pub fn status(&self) -> Result<Json, String> {
+        let text = crate::http::get(&self.admin, "/api/v1/status")?;
+        serde_json::from_str(&text).map_err(|e| format!("{e} in {text}"))
+    }
+
     /// All four run, and none has panicked.
     pub fn assert_all_run(&mut self) {
         for process in &mut self.processes {

@@ -33,3 +33,13 @@ pub fn ask(addr: &str, head: &str, body: &[u8]) -> Result<(u16, String), String>
     let status = text.split(' ').nth(1).and_then(|status| status.parse().ok());
     status.map(|status| (status, text)).ok_or_else(|| format!("no answer: {read:?}"))
 }
+
+/// The sum of the samples of a metric, of those with this word in their labels.
+pub fn metric(admin: &str, name: &str, label: &str) -> f64 {
+    let page = get(admin, "/metrics").unwrap();
+    page.lines()
+        .filter(|line| line.strip_prefix(name).is_some_and(|rest| rest.starts_with(['{', ' '])))
+        .filter(|line| line.contains(label))
+        .map(|line| line.rsplit(' ').next().unwrap().parse::<f64>().unwrap())
+        .sum()
+}
