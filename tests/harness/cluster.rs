@@ -140,6 +140,11 @@ impl Cluster {
         serde_json::from_str(&text).map_err(|e| format!("{e} in {text}"))
     }
 
+    /// The process ids of all four.
+    pub fn process_ids(&self) -> Vec<u32> {
+        self.processes.iter().map(Process::id).collect()
+    }
+
     /// All four run, and none has panicked.
     pub fn assert_all_run(&mut self) {
         for process in &mut self.processes {

@@ -7,6 +7,7 @@ pub mod cluster;
 pub mod eventually;
 pub mod http;
 pub mod load;
+pub mod machine;
 pub mod process;
 pub mod resp;
 pub mod turn;
