@@ -1,11 +1,12 @@
 //! The fixed cost of a move: slots with next to nothing in them.
 
-use harness::cluster::Cluster;
+use harness::Company;
+use harness::cluster::{Cluster, Settings};
 use std::time::{Duration, Instant};
 
 #[test]
 fn a_thousand_almost_empty_slots_move_within_ten_seconds() {
-    let cluster = Cluster::start();
+    let cluster = Cluster::start_with(Settings { company: Company::Alone, ..Settings::default() });
     let begin = Instant::now();
     let moved = cluster.tool_json("migrate --slots 0-511 --to 2");
     let half = begin.elapsed();

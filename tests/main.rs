@@ -5,6 +5,7 @@
 
 mod moves_under_load;
 
+mod bad_input;
 mod big_slot;
 mod blocking;
 mod clients;
@@ -12,6 +13,8 @@ mod crash;
 mod dashboards;
 mod differential;
 mod empty_slots;
+mod giving_up;
+mod node_down;
 mod settings;
 
 mod size;

@@ -21,9 +21,12 @@ pub struct Client {
 /// Why there is no answer, by what the caller does next.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
-    /// Nobody answers: try again later.
+    /// Nobody answers, and nothing was asked: try again later.
     #[error("{0}")]
     Unreachable(String),
+    /// The controller was there and did not answer: what was asked may have happened.
+    #[error("{0}")]
+    Unanswered(String),
     /// The controller says no; nothing was changed.
     #[error("{}", .0.error)]
     Refused(Refusal),
@@ -137,6 +140,13 @@ impl Client {
             });
         }
         match serde_json::from_slice::<Refusal>(body) {
+            // The admin port of another daemon of ours: it has no such page, and no advice.
+            Ok(why) if status == StatusCode::NOT_FOUND && why.what_to_do.is_empty() => {
+                Err(ClientError::Foreign(format!(
+                    "what answers at {address} is no controller: {}",
+                    why.error
+                )))
+            }
             Ok(why) if status.is_server_error() => Err(ClientError::Unable(why)),
             Ok(why) => Err(ClientError::Refused(why)),
             Err(_) => Err(ClientError::Foreign(format!(
@@ -152,9 +162,8 @@ const TABLE_TIME: Duration = Duration::from_secs(5);
 #[expect(clippy::needless_pass_by_value, reason = "for map_err")]
 fn refused_by_nobody(error: HttpError) -> ClientError {
     match error {
-        HttpError::Unreachable { .. } | HttpError::Unanswered { .. } => {
-            ClientError::Unreachable(error.to_string())
-        }
+        HttpError::Unreachable { .. } => ClientError::Unreachable(error.to_string()),
+        HttpError::Unanswered { .. } => ClientError::Unanswered(error.to_string()),
         HttpError::Refused { .. } | HttpError::Foreign { .. } => {
             ClientError::Foreign(error.to_string())
         }

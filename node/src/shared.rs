@@ -68,7 +68,12 @@ impl Shared {
     ) -> Result<(Arc<Self>, JoinHandle<()>), Error> {
         config.check()?;
         std::fs::create_dir_all(&config.data)
-            .map_err(|source| Error::Io { what: "cannot make the data directory", source })?;
+            .map_err(|error| {
+            Error::Data(format!(
+                "cannot make the data directory {}: {error}; choose another, or let this user write there",
+                config.data.display()
+            ))
+        })?;
         let tuning = Tuning {
             memory_bytes: config.memory_bytes,
             open_files_max: i32::try_from(config.open_files_max).unwrap_or(i32::MAX),

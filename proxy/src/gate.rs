@@ -21,6 +21,7 @@ use crate::worker::Worker;
 use cluster::Slot;
 use cluster::route::Route;
 use protocol::slicer::{Args, slice_request};
+use service::failpoint;
 use std::collections::HashMap;
 use std::rc::Rc;
 use tokio::sync::Notify;
@@ -74,6 +75,7 @@ impl Gate {
         metrics.held.add(1);
         metrics.held_max.raise(metrics.held.get());
         metrics.held_bytes.set(self.bytes as u64);
+        failpoint::hit("proxy.held");
     }
 
     /// Ends the hold of a slot that holds nothing and waits for nothing.
@@ -130,6 +132,7 @@ impl Worker {
 
     /// A request was turned away on connection `by`. Its slots are to be settled when all that came with it is taken back.
     pub(crate) fn turned_away(self: &Rc<Self>, by: Key, mut kept: Kept, bounce: Bounce) {
+        failpoint::hit("proxy.bounced");
         kept.request.hops += 1;
         tracing::debug!(slot = %bounce.slot, node = %self.routes.addr(by.node), word = ?bounce.word, "a request was turned away");
         self.metrics.bounces[bounce.word.kind() as usize].add(1);
@@ -236,6 +239,7 @@ impl Worker {
         let news = Route { node, epoch: moved.epoch, token: moved.token };
         if self.take_route(slot, Some(from), news) {
             self.metrics.redirects.add(1);
+            failpoint::hit("proxy.moved");
         }
     }
 
@@ -312,6 +316,7 @@ impl Worker {
             gate.let_go(self, &kept, HeldEnd::Released);
             self.routes.enter(slot);
             upstream.send(self, kept.request, Frame::Long(kept.frame));
+            failpoint::hit("proxy.released");
         }
         gate.end_if_empty(self, slot);
     }

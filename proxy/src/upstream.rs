@@ -19,6 +19,7 @@ use cluster::Slot;
 use protocol::ProtocolError;
 use protocol::request::encode_request;
 use protocol::slicer::ReplyScan;
+use service::failpoint;
 use smallvec::SmallVec;
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -452,7 +453,10 @@ impl Core {
                 session.watched(worker, number, &keys, bytes);
                 view.consume(len);
             }
-            Origin::Nobody => view.consume(len),
+            Origin::Nobody => {
+                failpoint::hit("proxy.resumed");
+                view.consume(len);
+            }
         }
         Ok(())
     }

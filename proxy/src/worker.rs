@@ -18,6 +18,7 @@ use bytes::Bytes;
 use cluster::{Slot, Table};
 use protocol::reply::Version;
 use protocol::slicer::Args;
+use service::failpoint;
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -349,6 +350,7 @@ impl Worker {
             self.tick();
             let table = tables.borrow_and_update().clone();
             self.take_table(&table);
+            failpoint::hit("proxy.table");
         }
     }
 

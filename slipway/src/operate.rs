@@ -13,9 +13,16 @@ use control::{Client, ClientError};
 use serde::Serialize;
 use std::process::ExitCode;
 use std::time::Duration;
+use tokio::time::Instant;
 
 /// How long one answer may take.
 const ANSWER_TIME: Duration = Duration::from_secs(30);
+
+/// How often the controller is asked.
+const PERIOD: Duration = Duration::from_millis(200);
+
+/// How long the controller may be away once it has been there: it may be restarted.
+const AWAY_MAX: Duration = Duration::from_mins(1);
 
 /// What can be said about moves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,9 +61,9 @@ pub(crate) fn word(word: Word, args: &WordArgs) -> Result<ExitCode> {
     ask(&args.show, async |client| {
         let request = SlotsRequest { slots: args.slots.as_ref().map(ToString::to_string) };
         let changed = match word {
-            Word::Pause => client.pause(&request).await?,
-            Word::Resume => client.resume(&request).await?,
-            Word::Abort => client.abort(&request).await?,
+            Word::Pause => until_answered(async || client.pause(&request).await).await?,
+            Word::Resume => until_answered(async || client.resume(&request).await).await?,
+            Word::Abort => until_answered(async || client.abort(&request).await).await?,
         };
         show::changed(word, &changed, args.show.json);
         Ok(ExitCode::SUCCESS)
@@ -69,6 +76,29 @@ pub(crate) fn pace(args: &PaceArgs) -> Result<ExitCode> {
         show::pace(pace, args.show.json);
         Ok(ExitCode::SUCCESS)
     })
+}
+
+/// Asks until there is an answer: a controller that dies over a request may be restarted, and all our words may be said twice. That nobody
+/// is there at first is an answer.
+async fn until_answered<T>(
+    ask: impl AsyncFn() -> Result<T, ClientError>,
+) -> Result<T, ClientError> {
+    let mut lost: Option<Instant> = None;
+    loop {
+        let error = match ask().await {
+            Err(error @ ClientError::Unanswered(_)) => error,
+            Err(error @ ClientError::Unreachable(_)) if lost.is_some() => error,
+            result => return result,
+        };
+        let since = *lost.get_or_insert_with(|| {
+            say::note(format_args!("{error}; asking again for up to {AWAY_MAX:?}"));
+            Instant::now()
+        });
+        if since.elapsed() > AWAY_MAX {
+            return Err(error);
+        }
+        tokio::time::sleep(PERIOD).await;
+    }
 }
 
 /// Runs one conversation with the controller; its errors become exit statuses.
@@ -88,6 +118,10 @@ fn complain(error: &ClientError) -> u8 {
         ClientError::Unreachable(_) => (
             UNREACHABLE,
             "start it with `slipway up`, or name its admin address with --admin HOST:PORT",
+        ),
+        ClientError::Unanswered(_) => (
+            UNREACHABLE,
+            "it may have been restarted; what was asked may have happened: look at `slipway status`",
         ),
         ClientError::Refused(why) => (USAGE, why.what_to_do.as_str()),
         ClientError::Unable(why) => (FAILED, why.what_to_do.as_str()),

@@ -25,7 +25,11 @@ fresh_clone() { tests/accept/fresh-clone.sh; }
 moves() { behaviour moves_under_load::; }
 big_slot() { behaviour big_slot::; }
 empty_slots() { behaviour empty_slots::; }
-crashes() { behaviour crash::; }
+crashes() {
+    behaviour crash::
+    behaviour node_down::
+    behaviour giving_up::
+}
 model() { tests_of slipway-cluster model ""; }
 clients() { behaviour clients::; }
 differential() { behaviour differential::; }
@@ -92,7 +96,7 @@ point fresh_clone "make run and make test work in a fresh clone"
 point moves "all slots move to the other group and back under load: no error, nothing wrong, worst latency within 20 ms of a run without moves"
 point big_slot "stall_write is the same with 1 GiB and a hash of a million fields in the slot as with 1 MiB"
 point empty_slots "1024 almost empty slots move within 10 s"
-point crashes "kill -9 of source, target, controller and proxy at each fail point: nothing acknowledged lost or doubled, each slot whole at one owner"
+point crashes "kill -9 of source, target, controller and proxy at each fail point: nothing acknowledged lost or doubled, each slot whole at one owner, errors only for writes in flight or past node_down_hold"
 point model "the model completes, and catches each removed rule"
 point clients "redis-py, ioredis, node-redis and redis-benchmark work unmodified, RESP2 and RESP3"
 point differential "generated commands: no difference to redis-server but the listed ones, at the node and through the proxy"

@@ -2,12 +2,13 @@
 
 use crate::process::{Process, free_port};
 use crate::resp::Client;
+use crate::turn::{Company, Turn};
 use crate::{eventually, program};
 use protocol::frame::Value;
 use serde_json::Value as Json;
 use std::fmt::Write;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 use tempfile::TempDir;
 
@@ -23,6 +24,24 @@ pub enum Role {
     /// The node of group 2.
     Target,
     Proxy,
+}
+
+/// What is said to the processes beside what they need.
+#[derive(Clone, Copy, Debug)]
+pub struct Settings<'a> {
+    /// Tables for the ends of the configuration files.
+    pub control: &'a str,
+    pub node: &'a str,
+    pub proxy: &'a str,
+    /// Fail points armed from the start.
+    pub fail: &'a [(Role, &'a str)],
+    pub company: Company,
+}
+
+impl Default for Settings<'_> {
+    fn default() -> Self {
+        Self { control: "", node: "", proxy: "", fail: &[], company: Company::Any }
+    }
 }
 
 /// Four processes and the directory of their data.
@@ -41,11 +60,18 @@ pub struct Cluster {
     processes: [Process; 4],
     /// Goes last: the processes' words are in it.
     pub directory: TempDir,
+    _turn: Turn,
 }
 
 impl Cluster {
-    /// Starts everything and waits until a write goes through.
+    /// Starts everything as it comes and waits until a write goes through.
     pub fn start() -> Self {
+        Self::start_with(Settings::default())
+    }
+
+    /// The same with other settings.
+    pub fn start_with(settings: Settings<'_>) -> Self {
+        let turn = Turn::take(settings.company);
         let directory = TempDir::new().unwrap();
         let [admin, proxy, proxy_admin] = free_addrs();
         let (nodes, node_admins) = (free_addrs(), free_addrs());
@@ -55,6 +81,7 @@ impl Cluster {
             proxy_admin: &proxy_admin,
             nodes: &nodes,
             node_admins: &node_admins,
+            settings,
         }
         .write(directory.path());
         let process = |name: &str, role: &str| {
@@ -72,11 +99,20 @@ impl Cluster {
             process("node2", "node"),
             process("proxy", "proxy"),
         ];
-        for process in &mut processes {
-            process.start("");
+        for role in [Role::Control, Role::Source, Role::Target, Role::Proxy] {
+            let armed = settings.fail.iter().find(|(who, _)| *who == role);
+            processes[role as usize].start(armed.map_or("", |(_, spec)| spec));
         }
-        let mut cluster =
-            Self { proxy, admin, proxy_admin, nodes, node_admins, processes, directory };
+        let mut cluster = Self {
+            proxy,
+            admin,
+            proxy_admin,
+            nodes,
+            node_admins,
+            processes,
+            directory,
+            _turn: turn,
+        };
         cluster.wait_until_it_serves();
         cluster
     }
@@ -96,6 +132,33 @@ impl Cluster {
     /// The process with this role.
     pub fn process(&mut self, role: Role) -> &mut Process {
         &mut self.processes[role as usize]
+    }
+
+    /// What the controller says of the cluster, be it well or not.
+    pub fn status(&self) -> Result<Json, String> {
+        let text = crate::http::get(&self.admin, "/api/v1/status")?;
+        serde_json::from_str(&text).map_err(|e| format!("{e} in {text}"))
+    }
+
+    /// The process ids of all four.
+    pub fn process_ids(&self) -> Vec<u32> {
+        self.processes.iter().map(Process::id).collect()
+    }
+
+    /// All four run, and none has panicked.
+    pub fn assert_all_run(&mut self) {
+        for process in &mut self.processes {
+            assert!(process.runs(), "{process:?} has ended");
+            assert!(!process.log().contains("panicked"), "{}", process.log());
+        }
+    }
+
+    /// Starts the operator's tool against this cluster and does not wait; what it says goes nowhere.
+    pub fn tool_process(&self, words: &str) -> Child {
+        let mut command = Command::new(program());
+        command.args(words.split_whitespace()).args(["--admin", &self.admin]);
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        command.spawn().unwrap()
     }
 
     /// Runs the operator's tool against this cluster; returns what it prints, or what it says if it fails.
@@ -146,26 +209,33 @@ struct Configs<'a> {
     proxy_admin: &'a str,
     nodes: &'a [String; 2],
     node_admins: &'a [String; 2],
+    settings: Settings<'a>,
 }
 
 impl Configs<'_> {
-    /// The configuration files of all four, with nothing in them that has a default.
+    /// The configuration files of all four, with nothing in them that has a default but for the settings.
     fn write(&self, directory: &Path) {
         let data = |name: &str| directory.join(name).display().to_string();
+        let Settings { control: control_more, node: node_more, proxy: proxy_more, .. } =
+            self.settings;
         let mut control =
             format!("data = \"{}\"\nlisten = \"{}\"\nslots = 1024\n", data("control"), self.admin);
         for (i, (node, admin)) in self.nodes.iter().zip(self.node_admins).enumerate() {
             let number = i + 1;
             write!(control, "[[group]]\nid = {number}\naddr = \"{node}\"\n").unwrap();
             let name = format!("node{number}");
-            let text =
-                format!("data = \"{}\"\nlisten = \"{node}\"\nadmin = \"{admin}\"\n", data(&name));
+            let text = format!(
+                "data = \"{}\"\nlisten = \"{node}\"\nadmin = \"{admin}\"\n{node_more}\n",
+                data(&name)
+            );
             std::fs::write(directory.join(format!("{name}.toml")), text).unwrap();
         }
+        control.push_str(control_more);
         std::fs::write(directory.join("control.toml"), control).unwrap();
         let (listen, admin, controller) = (self.proxy, self.proxy_admin, self.admin);
-        let text =
-            format!("listen = \"{listen}\"\nadmin = \"{admin}\"\ncontroller = \"{controller}\"\n");
+        let text = format!(
+            "listen = \"{listen}\"\nadmin = \"{admin}\"\ncontroller = \"{controller}\"\n{proxy_more}\n"
+        );
         std::fs::write(directory.join("proxy.toml"), text).unwrap();
     }
 }

@@ -7,9 +7,12 @@ pub mod cluster;
 pub mod eventually;
 pub mod http;
 pub mod load;
+pub mod machine;
 pub mod process;
 pub mod resp;
+pub mod turn;
 
-pub use cluster::{Cluster, Role};
+pub use cluster::{Cluster, Role, Settings};
 pub use eventually::eventually;
 pub use process::{Process, program};
+pub use turn::Company;

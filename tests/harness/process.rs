@@ -1,9 +1,11 @@
 //! One real process: started with a configuration, killed with -9, started again.
 
+use std::collections::BTreeSet;
 use std::fs::{File, OpenOptions};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 /// The program under test: `SLIPWAY_BIN`, or the one cargo has built beside this test (a folder up) or bench.
@@ -19,9 +21,19 @@ pub fn program() -> PathBuf {
         .unwrap_or_else(|| panic!("no slipway beside {}: run `make build` first", here.display()))
 }
 
-/// A port nobody listens on at the moment, on the loopback address.
+/// Below the ports that the kernel gives to outgoing connections: those could take one between two starts.
+const PORTS: std::ops::Range<u16> = 10_000..32_000;
+
+/// A port nobody listens on at the moment, on the loopback address; given once.
 pub fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    static GIVEN: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
+    let mut given = GIVEN.lock().unwrap_or_else(PoisonError::into_inner);
+    loop {
+        let port = rand::random_range(PORTS);
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() && given.insert(port) {
+            return port;
+        }
+    }
 }
 
 /// A process with its command line; what it says goes to a file.

@@ -100,6 +100,8 @@ enum Moment {
 fn fail_points(batch: &[Change], moment: Moment) {
     for change in batch {
         match (change, moment) {
+            (Change::Planned { .. }, Moment::Before) => failpoint::hit("control.planned.before"),
+            (Change::Planned { .. }, Moment::After) => failpoint::hit("control.planned.after"),
             (Change::Opened { .. }, Moment::Before) => failpoint::hit("control.opened.before"),
             (Change::Opened { .. }, Moment::After) => failpoint::hit("control.opened.after"),
             (Change::Armed { .. }, Moment::Before) => failpoint::hit("control.armed.before"),
@@ -108,7 +110,13 @@ fn fail_points(batch: &[Change], moment: Moment) {
             (Change::Settled { .. }, Moment::After) => failpoint::hit("control.settled.after"),
             (Change::Moved { .. }, Moment::Before) => failpoint::hit("control.moved.before"),
             (Change::Moved { .. }, Moment::After) => failpoint::hit("control.moved.after"),
+            (Change::Aborted { .. }, Moment::Before) => failpoint::hit("control.aborted.before"),
+            (Change::Aborted { .. }, Moment::After) => failpoint::hit("control.aborted.after"),
+            (Change::CalledOff { .. }, Moment::Before) => {
+                failpoint::hit("control.called_off.before")
+            }
             (Change::CalledOff { .. }, Moment::After) => failpoint::hit("control.called_off.after"),
+            (Change::Whole { .. }, Moment::Before) => failpoint::hit("control.whole.before"),
             (Change::Whole { .. }, Moment::After) => failpoint::hit("control.whole.after"),
             _ => {}
         }

@@ -118,6 +118,7 @@ pub(crate) fn export(shared: &Arc<Shared>, slot: Slot, out: &Migration) -> Resul
     };
     let keys = shared.slots.cell(slot).read().keys();
     job.note(|r| r.keys_estimated = keys);
+    failpoint::hit("source.exported");
     shared.transfers.copy.spawn(run(shared.clone(), job));
     Ok(())
 }
@@ -205,6 +206,7 @@ pub(crate) fn abort(shared: &Shared, id: MigrationId) -> Result<Persist, String>
         return Ok(Persist::Sync);
     };
     let persist = call_off(shared, job.slot, id).map_err(|e| e.to_string())?;
+    failpoint::hit("source.aborted");
     shared.transfers.call_off(id);
     job.order.send_replace(Order::Stop);
     Ok(persist)

@@ -152,6 +152,7 @@ pub(crate) async fn reset(shared: &Shared, id: MigrationId) -> Result<(), String
     });
     change.map_err(|e| of_slot(slot, e))?;
     *applied = Applied::default();
+    failpoint::hit("target.reset");
     Ok(())
 }
 
@@ -383,6 +384,7 @@ pub(crate) fn resolve(
     });
     change.map_err(|e| of_slot(slot, e))?;
     end(shared, id, if answer == Verdict::Owned { Phase::Owned } else { Phase::Refused });
+    failpoint::hit("target.resolved");
     Ok(answer)
 }
 
@@ -401,6 +403,7 @@ pub(crate) fn dropped(shared: &Shared, id: MigrationId) -> Result<(), String> {
     });
     change.map_err(|e| of_slot(slot, e))?;
     end(shared, id, Phase::Refused);
+    failpoint::hit("target.dropped");
     Ok(())
 }
 
@@ -440,6 +443,7 @@ pub(crate) fn take_up(shared: &Arc<Shared>, slot: Slot, from: &Migration) {
             let number = attempt.to_string();
             let args: [&[u8]; 4] = [b"SLIPWAY", b"CONFIRM", id.as_bytes(), number.as_bytes()];
             let answer = timeout(shared.transfers.limits.call_timeout, peer.call(&args)).await;
+            failpoint::hit("target.confirmed");
             if let Ok(Ok(Value::Array(items))) = &answer
                 && items.first().and_then(Value::as_str) == Some("GRANTED")
                 && let Err(why) =

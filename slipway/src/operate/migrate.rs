@@ -1,7 +1,7 @@
 //! `slipway migrate`: asks for the move, watches it, and says how it went.
 
 use super::progress::Progress;
-use super::{human, json};
+use super::{AWAY_MAX, PERIOD, human, json, until_answered};
 use crate::cli::{FAILED, MigrateArgs, UNREACHABLE};
 use crate::say;
 use cluster::GroupId;
@@ -10,14 +10,7 @@ use control::state::{PlanId, Spread};
 use control::{Client, ClientError};
 use serde::Serialize;
 use std::process::ExitCode;
-use std::time::Duration;
 use tokio::time::Instant;
-
-/// How often the controller is asked.
-const PERIOD: Duration = Duration::from_millis(200);
-
-/// How long the controller may be away while it is watched: it may be restarted.
-const AWAY_MAX: Duration = Duration::from_mins(1);
 
 /// The exit status of a program that Ctrl-C ended, as shells report it.
 const INTERRUPTED: u8 = 130;
@@ -47,7 +40,8 @@ struct Summary {
 
 pub(super) async fn run(client: &Client, args: &MigrateArgs) -> Result<ExitCode, ClientError> {
     let (slots, to) = (args.slots.to_string(), GroupId(args.to));
-    let planned = client.plan(&MoveRequest { slots, to, dry_run: args.dry_run }).await?;
+    let request = MoveRequest { slots, to, dry_run: args.dry_run };
+    let planned = until_answered(async || client.plan(&request).await).await?;
     let as_json = args.show.json;
     let Some(plan) = planned.plan.filter(|_| !args.detach) else {
         if as_json {
@@ -99,7 +93,11 @@ async fn watch(
                     }
                 }
             }
-            Err(error @ (ClientError::Unreachable(_) | ClientError::Unable(_))) => {
+            Err(
+                error @ (ClientError::Unreachable(_)
+                | ClientError::Unanswered(_)
+                | ClientError::Unable(_)),
+            ) => {
                 if answered.elapsed() > AWAY_MAX {
                     progress.close();
                     say::error(format_args!(

@@ -278,6 +278,7 @@ impl Attempt<'_> {
         if let Err(ChangeError::Engine(error)) = step {
             tracing::error!(slot = %self.job.slot, %error, "the slot cannot be unsealed");
         }
+        failpoint::hit("source.unsealed");
     }
 
     /// The tail was taken out of the capture: the target must get it as an ordinary message, under the number it already had.
@@ -401,6 +402,7 @@ pub(crate) fn ask_target(shared: &Arc<Shared>, slot: Slot, out: Migration) {
             tracing::error!(%slot, %error, "the target's answer could not be taken in");
             return;
         }
+        failpoint::hit("source.resolved");
         job.note(|r| match verdict {
             Verdict::Owned => r.phase = Phase::Owned,
             Verdict::Refused => {
