@@ -35,8 +35,7 @@ fn settings_that_were_rewritten_hold_after_a_restart() {
         let mut shown: Vec<_> =
             shown.as_items().unwrap().iter().map(|v| v.as_str().unwrap().to_owned()).collect();
         shown.sort();
-        let wanted =
-            ["-1", "600", "7", "slowlog-log-slower-than", "slowlog-max-len", "timeout"];
+        let wanted = ["-1", "600", "7", "slowlog-log-slower-than", "slowlog-max-len", "timeout"];
         assert_eq!(shown, wanted, "{name}");
     }
 }

@@ -34,8 +34,8 @@ use protocol::reply::{Reply, errors};
 use protocol::slicer::Args;
 use std::sync::OnceLock;
 
-pub(crate) use hyperloglog::refresh;
 pub use blocking::{Found, Wish};
+pub(crate) use hyperloglog::refresh;
 pub(crate) use slipway::{Word, word};
 
 /// The arguments of a request; 0 is the command's name.
