@@ -75,7 +75,6 @@ impl Gate {
         metrics.held.add(1);
         metrics.held_max.raise(metrics.held.get());
         metrics.held_bytes.set(self.bytes as u64);
-        failpoint::hit("proxy.held");
     }
 
     /// Ends the hold of a slot that holds nothing and waits for nothing.
@@ -189,6 +188,7 @@ impl Worker {
             if let Some(hold) = gate.holds.get_mut(&slot) {
                 hold.take_back(kept, self.now());
             }
+            failpoint::hit("proxy.held");
         }
     }
 
