@@ -8,6 +8,7 @@ pub mod announce;
 pub mod commands;
 pub mod config;
 mod error;
+pub mod flags;
 pub mod gonumber;
 pub mod identity;
 pub mod json;
