@@ -8,11 +8,13 @@ pub mod announce;
 pub mod commands;
 pub mod config;
 mod error;
+pub mod fill;
 pub mod flags;
 pub mod gonumber;
 pub mod identity;
 pub mod json;
 pub mod model;
+pub mod records;
 pub mod time;
 
 pub use error::Error;
