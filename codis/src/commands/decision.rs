@@ -22,7 +22,7 @@ const ONE_SLOT: &str = "by all of its keys, which must share a slot";
 const REAL_KEY: &str = "by its key, which is not where Codis looks";
 
 /// Names that Redis' table does not have, and names about which more is to be said than follows from it.
-const SPOKEN: [(&str, Decision); 54] = [
+const SPOKEN: [(&str, Decision); 57] = [
     ("AUTH", Better("the form with a user's name too")),
     (
         "CODIS.INFO",
@@ -79,10 +79,14 @@ const SPOKEN: [(&str, Decision); 54] = [
     ("SLOTSCLEANUPOFF", Refused(PIKA)),
     ("SLOTSRELOAD", Refused(PIKA)),
     ("SLOTSRELOADOFF", Refused(PIKA)),
-    ("SCANX", Refused("it sees one node only; SCAN sees all")),
-    ("PKSCANRANGE", Refused("it sees one node only; SCAN sees all")),
+    ("SCANX", Refused(ONE_NODE)),
+    ("PKSCANRANGE", Refused(ONE_NODE)),
+    ("PKRSCANRANGE", Refused(ONE_NODE)),
+    ("PKHSCANRANGE", Refused(ONE_NODE)),
+    ("PKHRSCANRANGE", Refused(ONE_NODE)),
 ];
 
+const ONE_NODE: &str = "it sees one node only; SCAN sees all";
 const PIKA: &str = "it is for operators of a Pika, and goes to the node itself";
 
 /// What is to be said of a name beyond what follows from the tables.

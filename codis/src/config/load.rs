@@ -3,6 +3,7 @@
 use super::keys::Place;
 use super::{Config, KEYS, Key, Kind, Size, Span};
 use crate::{Error, Flavour};
+use std::collections::BTreeMap;
 use std::fmt;
 use toml::{Table, Value};
 
@@ -60,7 +61,9 @@ impl Config {
         })?;
         let mut warnings = Vec::new();
         let mut found: Vec<(&'static Key, &Value)> = Vec::new();
-        for (name, value) in &table {
+        // In one order, whatever the reader of TOML keeps.
+        let sorted: BTreeMap<&String, &Value> = table.iter().collect();
+        for (name, value) in sorted {
             match Key::find(name) {
                 None => warnings.push(Warning::UnknownKey(name.clone())),
                 Some(key) if key.name != name && stands_for_more(&table, key, name) => {
