@@ -142,7 +142,8 @@ fn stands_for_more(table: &Table, key: &Key, name: &str) -> bool {
     table.contains_key(key.name)
         || table
             .keys()
-            .find(|other| other.eq_ignore_ascii_case(key.name))
+            .filter(|other| other.eq_ignore_ascii_case(key.name))
+            .min()
             .is_some_and(|first| first != name)
 }
 
