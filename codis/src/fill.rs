@@ -257,6 +257,8 @@ mod tests {
             Slot { migrate_from: "a:2".to_owned(), ..locked(with_replicas(moving())) }
         );
         assert_eq!(switched(&changed, &primaries), None);
-        assert_eq!(switched(&Slot::offline(1), &primaries), None);
+        // A group without a primary gives its slots none.
+        let nobody = Slot { backend_addr_group_id: 1, ..Slot::offline(1) };
+        assert_eq!(switched(&nobody, &primaries), None);
     }
 }

@@ -103,5 +103,11 @@ mod tests {
         let mut config = load(text);
         config.product_name = "b".to_owned();
         assert!(rewrite(text, &config).is_err());
+        // At the end of this file a key would belong to the table.
+        let said = rewrite("[x]\n", &config).map_err(|error| error.to_string());
+        assert_eq!(
+            said,
+            Err("product_name cannot be changed in its place in the file; do it by hand".to_owned())
+        );
     }
 }
