@@ -153,6 +153,7 @@ fn crates_use_only_what_the_architecture_allows() {
         ("slipway-proxy", vec!["slipway-cluster", "slipway-protocol", "slipway-service"]),
         ("slipway-node", vec!["slipway-cluster", "slipway-protocol", "slipway-service"]),
         ("slipway-control", vec!["slipway-cluster", "slipway-protocol", "slipway-service"]),
+        ("slipway-codis", vec!["slipway-protocol"]),
     ]);
     let mut found = Vec::new();
     for (package, uses) in dependencies() {
@@ -174,6 +175,10 @@ fn crates_cannot_do_what_they_promise_not_to() {
         ("slipway-service", vec!["redis-protocol", "rust-rocksdb"]),
         ("slipway-proxy", vec!["rust-rocksdb"]),
         ("slipway-control", vec!["rust-rocksdb"]),
+        (
+            "slipway-codis",
+            vec!["tokio", "mio", "socket2", "hyper", "rand", "rustix", "rust-rocksdb"],
+        ),
     ];
     let dependencies = dependencies();
     let mut found = Vec::new();
