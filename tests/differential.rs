@@ -2,7 +2,6 @@
 //!
 //! `DIFF_COMMANDS` says how many, `DIFF_SEED` and `DIFF_ROUND` repeat what was found, `DIFF_NODE` and `DIFF_PROXY` compare servers that run already.
 
-mod absent;
 mod allowed;
 mod argument;
 mod compare;
@@ -18,7 +17,6 @@ mod shrink;
 mod wire;
 
 use crate::size::size;
-use absent::Absent;
 use allowed::{Allowed, Place};
 use relay::{Lie, Relay};
 use run::{Report, Run, size_and_seed};
@@ -30,19 +28,19 @@ const FAULTS_MAX: usize = 40;
 #[test]
 fn the_node_answers_as_redis_does() {
     let node = Server::node();
-    compare(Place::Node, &node, &Allowed::read(Place::Node), Absent::from(&node));
+    compare(Place::Node, &node, &Allowed::read(Place::Node));
 }
 
 #[test]
 fn the_proxy_answers_as_redis_does() {
     let proxy = Server::proxy();
-    compare(Place::Proxy, &proxy, &Allowed::read(Place::Proxy), Absent::from(&proxy));
+    compare(Place::Proxy, &proxy, &Allowed::read(Place::Proxy));
 }
 
 /// If Redis differs from itself, the comparison is to blame.
 #[test]
 fn redis_answers_as_itself() {
-    compare(Place::Node, &Server::redis(), &Allowed::nothing(), Absent::nothing());
+    compare(Place::Node, &Server::redis(), &Allowed::nothing());
 }
 
 #[test]
@@ -75,15 +73,14 @@ fn wrong_data_are_found_and_shrunk() {
     assert!(steps.len() <= 4, "{steps:#?}");
 }
 
-fn compare(place: Place, slipway: &Server, allowed: &Allowed, absent: Absent) {
+fn compare(place: Place, slipway: &Server, allowed: &Allowed) {
     let (requests, seed) = size_and_seed(size(20_000, 100_000));
     let redis = Server::redis();
-    let scenarios = scenario::play_all(&redis, slipway, allowed, (place, absent));
+    let scenarios = scenario::play_all(&redis, slipway, allowed, place);
     let mut report =
-        Run { redis: &redis, slipway, allowed, absent, requests, seed, faults_max: FAULTS_MAX }
-            .report();
+        Run { redis: &redis, slipway, allowed, requests, seed, faults_max: FAULTS_MAX }.report();
     report.scenarios = scenarios;
-    report.conclude(seed, allowed, absent);
+    report.conclude(seed, allowed);
 }
 
 fn against(lie: Lie) -> Report {
@@ -92,7 +89,6 @@ fn against(lie: Lie) -> Report {
         redis: &redis,
         slipway: &liar,
         allowed: &Allowed::nothing(),
-        absent: Absent::nothing(),
         requests: 20_000,
         seed: 1,
         faults_max: 1,

@@ -227,15 +227,6 @@ impl Step {
         }
     }
 
-    /// The words of the request that may name a command: the first, and all of one that asks about commands.
-    pub(crate) fn command_names(&self) -> impl Iterator<Item = &[u8]> {
-        let request = if let Self::Send { request, .. } = self { request.as_slice() } else { &[] };
-        let is_about_commands =
-            request.first().is_some_and(|name| name.eq_ignore_ascii_case(b"COMMAND"));
-        let many = if is_about_commands { request.len() } else { 1 };
-        request.iter().take(many).map(Vec::as_slice)
-    }
-
     /// How many words it sends.
     pub(crate) fn request_len(&self) -> usize {
         if let Self::Send { request, .. } = self { request.len() } else { 0 }

@@ -1,6 +1,5 @@
 //! A run: rounds until enough was compared; what it found, shrunk; and how much it covered.
 
-use super::absent::Absent;
 use super::allowed::Allowed;
 use super::duel::{Duel, Found};
 use super::generator::{Generator, Shape, Step};
@@ -25,8 +24,6 @@ pub(crate) struct Run<'a> {
     pub(crate) redis: &'a Server,
     pub(crate) slipway: &'a Server,
     pub(crate) allowed: &'a Allowed,
-    /// What is not sent.
-    pub(crate) absent: Absent,
     /// How many requests.
     pub(crate) requests: u64,
     pub(crate) seed: u64,
@@ -71,8 +68,7 @@ impl Run<'_> {
         let mut seen = Vec::new();
         let mut round = only.unwrap_or(0);
         while report.requests < self.requests && report.faults.len() < self.faults_max {
-            let (protocol, mut steps) = self.round(&grammar, round);
-            steps.retain(|step| !self.absent.is_in(step.command_names()));
+            let (protocol, steps) = self.round(&grammar, round);
             self.play_round(&mut report, &mut seen, (round, protocol), &steps);
             report.rounds += 1;
             round += 1;
@@ -162,17 +158,15 @@ impl Fault {
 impl Report {
     /// Says everything, and fails if there is a difference, or if a full run has not seen what it should.
     #[expect(clippy::print_stdout, reason = "what a run covered is read by people")]
-    pub(crate) fn conclude(&self, seed: u64, allowed: &Allowed, absent: Absent) {
+    pub(crate) fn conclude(&self, seed: u64, allowed: &Allowed) {
         let (requests, seconds) = (self.requests, self.took.as_secs_f64());
         println!("{requests} requests in {} rounds, {seconds:.1} s, DIFF_SEED={seed}", self.rounds);
         let (table, unused) = allowed.usage();
         print!("{table}");
         let served = |name: &str| self.served.get(name).copied().unwrap_or_default();
         let names: BTreeSet<_> = Grammar::read().names().into_iter().map(str::to_owned).collect();
-        let never: Vec<_> = names
-            .into_iter()
-            .filter(|name| name != "NONSENSE" && served(name).1 == 0 && !absent.has(name))
-            .collect();
+        let never: Vec<_> =
+            names.into_iter().filter(|name| name != "NONSENSE" && served(name).1 == 0).collect();
         assert!(
             self.faults.is_empty() && self.scenarios.is_empty(),
             "{}",

@@ -18,7 +18,6 @@
 
 mod quoting;
 
-use super::absent::Absent;
 use super::allowed::{Allowed, Place};
 use super::compare::{Mismatch, mismatches};
 use super::duel::session::Session;
@@ -43,22 +42,17 @@ const DIFFERENCES_MAX: usize = 5;
 /// What is due after a time may be so much later on a busy machine.
 const LATE_MAX: Duration = Duration::from_secs(3);
 
-/// Plays all scripts but those with absent commands; returns what differed, in words.
-#[expect(clippy::print_stdout, reason = "what was left out is read by people")]
+/// Plays all scripts; returns what differed, in words.
 pub(crate) fn play_all(
     redis: &Server,
     slipway: &Server,
     allowed: &Allowed,
-    (place, absent): (Place, Absent),
+    place: Place,
 ) -> Vec<String> {
     let mut faults = Vec::new();
     for script in SCRIPTS.iter().flat_map(|text| text.split("\n== ").skip(1)) {
         let (name, lines) = script.split_once('\n').unwrap();
         if place == Place::Proxy && name.starts_with("(node)") {
-            continue;
-        }
-        if absent.is_in(lines.split_ascii_whitespace().map(str::as_bytes)) {
-            println!("not played, commands are absent: {name}");
             continue;
         }
         let plain = name.starts_with("(plain)");
