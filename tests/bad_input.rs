@@ -7,7 +7,9 @@ mod tool;
 mod wire;
 
 use harness::cluster::Cluster;
+use harness::eventually;
 use harness::resp::Client;
+use std::time::Duration;
 
 /// A cluster that is treated badly, with something in it that must survive.
 fn treated() -> Cluster {
@@ -27,7 +29,8 @@ fn serves_on(cluster: &mut Cluster) {
         let value = client.command(&format!("GET kept:{i}")).unwrap();
         assert_eq!(value.as_str(), Some(i.to_string().as_str()));
     }
-    cluster.tool("status").unwrap();
+    // A quick test ends before the controller has met both nodes.
+    eventually("all is well", Duration::from_secs(30), || cluster.tool("status").map(drop));
     cluster.assert_all_run();
 }
 
