@@ -138,6 +138,8 @@ impl Session {
         loop {
             if !input.stalled {
                 match self.wait(stream, input).await? {
+                    // Killed before it sent this: whoever killed it has been told so.
+                    Wake::Read(_) if self.client.killed.load(Relaxed) => return Ok(()),
                     Wake::Read(0) | Wake::Closed => return self.say_farewell(stream).await,
                     Wake::Read(bytes) => {
                         self.stats.bytes_in.add(bytes as u64);

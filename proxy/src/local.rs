@@ -79,6 +79,7 @@ pub(crate) fn fits_transaction(name: &str) -> bool {
             | "slotshashkey"
             | "slowlog"
             | "latency"
+            | "unwatch"
     )
 }
 
@@ -113,6 +114,8 @@ fn write(asks: &Asks<'_>, reply: &mut Reply<'_>) -> Answer {
         },
         "echo" => reply.bulk(asks.arg(1).unwrap_or_default()),
         "time" => time(reply),
+        // Within a transaction: EXEC has let the keys go already.
+        "unwatch" => reply.ok(),
         "auth" => return hello::auth(asks, reply),
         "select" => return select(asks, reply),
         "reset" => {
@@ -148,6 +151,9 @@ fn time(reply: &mut Reply<'_>) {
 
 fn select(asks: &Asks<'_>, reply: &mut Reply<'_>) -> Answer {
     let number = asks.arg(1).and_then(parse_int).ok_or(errors::NOT_INTEGER.as_bytes())?;
+    if i32::try_from(number).is_err() {
+        return Err(errors::out_of_range(i32::MIN.into(), i32::MAX.into()).into_bytes());
+    }
     let database = u32::try_from(number).ok().filter(|&n| n < asks.worker.config.databases);
     asks.session.select(database.ok_or(errors::DB_INDEX.as_bytes())?);
     reply.ok();

@@ -189,7 +189,7 @@ pub(crate) fn sorted(reply: &Reply, group: usize) -> Reply {
     Reply::Items(*kind, groups.concat())
 }
 
-fn unsigned_zeros(reply: &Reply) -> Reply {
+pub(crate) fn unsigned_zeros(reply: &Reply) -> Reply {
     match reply {
         Reply::Items(kind, items) => {
             Reply::Items(*kind, items.iter().map(unsigned_zeros).collect())

@@ -9,7 +9,7 @@ use super::{Ctx, Request, Run, Table};
 use crate::encoding::Kind;
 use crate::error::CommandError;
 use crate::txn::Direction;
-use protocol::number::parse_double;
+use protocol::number::{LongDouble, parse_double};
 use protocol::reply::Reply;
 use std::time::Duration;
 
@@ -132,7 +132,9 @@ impl Wish {
 
 /// Redis' `getTimeoutFromObjectOrReply`: seconds, rounded up to milliseconds; zero is for ever. What 64 bits do not hold it calls negative.
 fn timeout(text: &[u8]) -> Result<Option<Duration>, CommandError> {
-    let seconds = parse_double(text).ok_or("ERR timeout is not a float or out of range")?;
+    let read = LongDouble::parse(text).ok_or("ERR timeout is not a float or out of range")?;
+    // What is finite and no double is far more than 64 bits of milliseconds.
+    let seconds = parse_double(text).unwrap_or(if read.is_finite() { f64::MAX } else { f64::NAN });
     let millis = (seconds * 1000.0).ceil();
     if millis < 0.0 || millis >= i64::MAX as f64 {
         return Err("ERR timeout is negative".into());
@@ -209,6 +211,8 @@ mod tests {
             ("-1", "ERR timeout is negative"),
             ("-inf", "ERR timeout is negative"),
             ("1e30", "ERR timeout is negative"),
+            ("1e400", "ERR timeout is negative"),
+            ("1e5000", "ERR timeout is not a float or out of range"),
             ("inf", "ERR timeout is negative"),
             ("9223372036854", "9223372036854000"),
             ("nan", "ERR timeout is not a float or out of range"),

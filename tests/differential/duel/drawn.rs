@@ -1,7 +1,7 @@
 //! Requests whose replies two right servers may give differently: pages of a scan, and what is drawn at random.
 
 use super::{Duel, Pair, Request, Stop};
-use crate::differential::compare::{Mismatch, sorted};
+use crate::differential::compare::{Mismatch, sorted, unsigned_zeros};
 use crate::differential::wire::{Connection, Reply};
 
 /// A scan of a few hundred keys takes fewer pages.
@@ -75,7 +75,7 @@ impl Duel<'_> {
         } else {
             2
         };
-        let (there, drawn) = (flat(&whole), flat(&slipway));
+        let (there, drawn) = (flat(&unsigned_zeros(&whole)), flat(&unsigned_zeros(&slipway)));
         let with_values = request.len() == 4;
         let mut entries: Vec<&[Reply]> = drawn.chunks(if with_values { 2 } else { 1 }).collect();
         let known = |entry: &[Reply]| there.chunks(group).any(|known| known.starts_with(entry));
