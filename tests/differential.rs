@@ -89,7 +89,8 @@ fn against(lie: Lie) -> Report {
         redis: &redis,
         slipway: &liar,
         allowed: &Allowed::nothing(),
-        requests: 20_000,
+        // It ends with the first fault.
+        requests: 200_000,
         seed: 1,
         faults_max: 1,
     }
