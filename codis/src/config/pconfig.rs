@@ -1,6 +1,6 @@
 //! PCONFIG, the fork's command to see and change the configuration of a running proxy.
 //!
-//! Pure: [`Config::pconfig_set`] changes the value it is given; whoever serves the command compares and applies. REWRITE is [`rewrite`](super::rewrite) on the file.
+//! Pure: [`Config::pconfig_set`] changes the value it is given; whoever serves the command compares and applies. REWRITE is [`rewrite`](super::rewrite()) on the file.
 
 use super::check::{MAX_DELAY, is_part};
 use super::{Config, MASK, Span};
