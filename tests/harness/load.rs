@@ -31,6 +31,12 @@ impl Load {
         )
     }
 
+    /// Ends the load early; what it wrote is checked as ever.
+    pub fn end(self) -> Outcome {
+        Command::new("kill").arg(self.0.id().to_string()).status().unwrap();
+        self.finish()
+    }
+
     /// Waits for its end.
     pub fn finish(self) -> Outcome {
         let output = self.0.wait_with_output().unwrap();
