@@ -2,6 +2,7 @@
 
 use super::{Answer, Asks};
 use crate::registry::{Card, Unblock};
+use protocol::help;
 use protocol::number::parse_int;
 use protocol::reply::{Reply, errors};
 use std::fmt::Write;
@@ -19,27 +20,6 @@ pub(crate) enum Mute {
     /// Not until it says so.
     Yes,
 }
-
-const HELP: &[&str] = &[
-    "GETNAME",
-    "    Return the name of the current connection.",
-    "ID",
-    "    Return the ID of the current connection.",
-    "INFO",
-    "    Return information about the current client connection.",
-    "KILL <ip:port>",
-    "    Kill connection made from <ip:port>.",
-    "KILL <option> <value> [<option> <value> [...]]",
-    "    Kill connections. Options are: ADDR, LADDR, ID, TYPE, USER, SKIPME.",
-    "LIST [options ...]",
-    "    Return information about client connections. Options: TYPE, ID.",
-    "REPLY (ON|OFF|SKIP)",
-    "    Control the replies sent to the current connection.",
-    "SETNAME <name>",
-    "    Assign the name <name> to the current connection.",
-    "UNBLOCK <clientid> [TIMEOUT|ERROR]",
-    "    Unblock the specified blocked client.",
-];
 
 pub(super) fn client(asks: &Asks<'_>, reply: &mut Reply<'_>) -> Answer {
     // Of Redis 7.2; clients send it unasked.
@@ -78,7 +58,7 @@ pub(super) fn client(asks: &Asks<'_>, reply: &mut Reply<'_>) -> Answer {
             reply.array(0);
         }
         "unblock" => return unblock(asks, reply),
-        "help" => reply.help("CLIENT", HELP),
+        "help" => reply.help("CLIENT", help::CLIENT),
         other => {
             let why = "the proxy keeps no state of that kind";
             return Err(errors::refused(&format!("client|{other}"), why).into_bytes());

@@ -3,20 +3,10 @@
 use super::{Answer, Asks};
 use crate::shared::Shared;
 use protocol::glob::matches;
+use protocol::help;
 use protocol::number::parse_int;
 use protocol::reply::{Reply, errors};
 use service::config_file::{self, Setting};
-
-const HELP: &[&str] = &[
-    "GET <pattern>",
-    "    Return parameters matching the glob-like <pattern> and their values.",
-    "SET <directive> <value>",
-    "    Set the configuration <directive> to <value>.",
-    "RESETSTAT",
-    "    Reset statistics reported by the INFO command.",
-    "REWRITE",
-    "    Rewrite the configuration file.",
-];
 
 pub(super) fn config(asks: &Asks<'_>, reply: &mut Reply<'_>) -> Answer {
     match asks.subcommand()? {
@@ -35,7 +25,7 @@ pub(super) fn config(asks: &Asks<'_>, reply: &mut Reply<'_>) -> Answer {
         "set" => return set(asks, reply),
         "resetstat" => reply.ok(),
         "rewrite" => return rewrite(&asks.worker.shared, reply),
-        _ => reply.help("CONFIG", HELP),
+        _ => reply.help("CONFIG", help::CONFIG),
     }
     Ok(())
 }

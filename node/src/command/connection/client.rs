@@ -6,28 +6,10 @@ use crate::error::{CommandError, line};
 use crate::session::{Mute, Session};
 use crate::slots::now_ms;
 use crate::waiting::{Fate, Unblock};
+use protocol::help;
 use protocol::number::parse_int;
 use protocol::reply::errors;
 use std::sync::Arc;
-
-const HELP: &[&str] = &[
-    "GETNAME",
-    "    Return the name of the current connection.",
-    "ID",
-    "    Return the ID of the current connection.",
-    "INFO",
-    "    Return information about the current client connection.",
-    "KILL <ip:port>",
-    "    Kill connection made from <ip:port>.",
-    "KILL <option> <value> [<option> <value> [...]]",
-    "    Kill connections. Options are: ADDR, LADDR, ID, TYPE, USER, SKIPME.",
-    "LIST [options ...]",
-    "    Return information about client connections. Options: TYPE, ID.",
-    "REPLY (ON|OFF|SKIP)",
-    "    Control the replies sent to the current connection.",
-    "SETNAME <name>",
-    "    Assign the name <name> to the current connection.",
-];
 
 pub(super) fn client(session: &mut Session, request: Request<'_>) -> Outcome {
     // Of Redis 7.2; clients send it unasked.
@@ -69,7 +51,7 @@ pub(super) fn client(session: &mut Session, request: Request<'_>) -> Outcome {
             reply.bulk(b"prefixes");
             reply.array(0);
         }
-        "help" => session.reply().help("CLIENT", HELP),
+        "help" => session.reply().help("CLIENT", help::CLIENT),
         "tracking" | "caching" => {
             return Err("ERR client side caching is not served by this node".into());
         }

@@ -2,18 +2,8 @@
 
 use super::super::{Outcome, Request, subcommand};
 use crate::session::Session;
+use protocol::help;
 use protocol::reply::errors;
-
-const HELP: &[&str] = &[
-    "GET <pattern>",
-    "    Return parameters matching the glob-like <pattern> and their values.",
-    "SET <directive> <value>",
-    "    Set the configuration <directive> to <value>.",
-    "RESETSTAT",
-    "    Reset statistics reported by the INFO command.",
-    "REWRITE",
-    "    Rewrite the configuration file.",
-];
 
 pub(super) fn config(session: &mut Session, request: Request<'_>) -> Outcome {
     match subcommand("config", request)? {
@@ -52,7 +42,7 @@ pub(super) fn config(session: &mut Session, request: Request<'_>) -> Outcome {
             }
             session.reply().ok();
         }
-        _ => session.reply().help("CONFIG", HELP),
+        _ => session.reply().help("CONFIG", help::CONFIG),
     }
     Ok(())
 }
