@@ -221,9 +221,12 @@ async fn past_the_bound_of_all_sessions_only_idle_ones_are_read() {
         .await
         .is_ok()
     {
+        // Past the bound the rest stays in the kernel's buffers: tcp_rmem allows them up to 32 MiB on some machines, on each socket.
         sent += 1;
-        assert!(sent < 14, "everything is taken");
+        assert!(sent < 48, "everything is taken");
     }
+    let kept = c.metric("unanswered_bytes");
+    assert!((32 << 20..40 << 20).contains(&kept), "{kept} bytes are kept");
     // Two with half a request each: one of them may finish, and then the other.
     let mut halves = Vec::new();
     for _ in 0..2 {
