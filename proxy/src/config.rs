@@ -5,6 +5,7 @@
 use crate::Error;
 use cluster::SlotCount;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Everything a proxy is told.
@@ -22,6 +23,8 @@ pub struct Config {
     pub cluster: Option<String>,
     /// What the nodes behind are.
     pub nodes: Nodes,
+    /// What codis-proxy's own file says, where a codis-dashboard fills the slots; `None` where our controller does.
+    pub codis: Option<Arc<codis::config::Config>>,
     /// Asked of clients, as Redis' `requirepass`.
     pub client_password: Option<String>,
     /// Told to nodes.
@@ -125,6 +128,7 @@ impl Default for Config {
             slot_count: SlotCount::DEFAULT,
             cluster: None,
             nodes: Nodes::Slipway,
+            codis: None,
             client_password: None,
             node_password: None,
             databases: 16,

@@ -5,10 +5,12 @@
 //! - `session`, `inbox`, `plan`, `split`, `join`, `local`: a client and its requests.
 //! - `routes`, `gate`, `health`: what is believed of slots and nodes; requests that wait.
 //! - `upstream`, `outbox`, `words`: connections to nodes, and what nodes say.
+//! - [`dashboard`]: what a proxy needs that a codis-dashboard drives.
 //! - `metrics`, `slow_log`, `live`, `shared`: what is counted, kept and set for all workers.
 
 pub mod config;
 mod cursors;
+pub mod dashboard;
 mod error;
 mod gate;
 mod health;
@@ -41,6 +43,7 @@ pub use config::Config;
 pub use error::Error;
 pub use source::TableSource;
 
+use crate::dashboard::{Router, Statistics};
 use crate::metrics::Page;
 use crate::shared::Shared;
 use crate::worker::Worker;
@@ -64,6 +67,17 @@ impl Proxy {
     pub fn new(config: Config) -> Result<Self, Error> {
         config.check()?;
         Ok(Self { shared: Arc::new(Shared::new(config)) })
+    }
+
+    /// Where a codis-dashboard fills slots; nothing where [`Config::codis`] is not set.
+    pub fn router(&self) -> Option<Arc<Router>> {
+        self.shared.router.clone()
+    }
+
+    /// What a codis-dashboard asks for once a second; nothing where [`Config::codis`] is not set.
+    pub fn statistics(&self) -> Option<Statistics> {
+        let router = self.router()?;
+        Some(Statistics::new(Arc::clone(&self.shared), router))
     }
 
     /// Puts everything the proxy counts on a metrics page.

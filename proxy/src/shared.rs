@@ -2,6 +2,7 @@
 
 use crate::config::Config;
 use crate::cursors::Cursors;
+use crate::dashboard::Router;
 use crate::live::Live;
 use crate::metrics::WorkerMetrics;
 use crate::registry::Registry;
@@ -16,6 +17,8 @@ use tokio::time::Instant;
 pub(crate) struct Shared {
     pub(crate) config: Arc<Config>,
     pub(crate) live: Live,
+    /// Where a codis-dashboard drives us.
+    pub(crate) router: Option<Arc<Router>>,
     pub(crate) clients: Clients,
     pub(crate) slow_log: SlowLog,
     pub(crate) registry: Registry,
@@ -33,6 +36,7 @@ impl Shared {
     pub(crate) fn new(config: Config) -> Self {
         Self {
             live: Live::new(&config),
+            router: config.codis.as_ref().map(|codis| Arc::new(Router::new(codis))),
             clients: Clients::default(),
             slow_log: SlowLog::default(),
             registry: Registry::new(config.workers),

@@ -1,0 +1,7 @@
+//! A proxy that a codis-dashboard drives: it fills the slots, tells us to start, asks how we are, and stops us.
+
+mod router;
+mod statistics;
+
+pub use router::{Phase, Router};
+pub use statistics::{Detail, Statistics};
