@@ -28,11 +28,27 @@ const ADMIN_TIME: Duration = Duration::from_secs(1);
 pub(crate) struct Daemon {
     pub(crate) shutdown: Shutdown,
     pub(crate) registry: Registry,
+    /// What is logged.
+    pub(crate) log: telemetry::Filter,
     /// What ended the process, if it was not told to.
     error: Arc<Mutex<Option<anyhow::Error>>>,
     /// Cancelled last, so that `/metrics` and `/readyz` answer until the end.
     admin_stop: CancellationToken,
     admin_tasks: TaskTracker,
+}
+
+/// What a process is given to live with.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Setup {
+    /// How long it may take to finish what was read, once it is told to stop.
+    pub(crate) grace: Duration,
+    pub(crate) log: telemetry::Options,
+}
+
+impl From<Duration> for Setup {
+    fn from(grace: Duration) -> Self {
+        Self { grace, ..Self::default() }
+    }
 }
 
 /// What an admin port serves.
@@ -51,20 +67,25 @@ impl Pages {
 
 /// Runs `start` and then whatever it has spawned, until a signal comes or something fails.
 pub(crate) fn run(
-    grace: Duration,
+    setup: impl Into<Setup>,
     start: impl AsyncFnOnce(Daemon) -> Result<()>,
 ) -> Result<ExitCode> {
+    let Setup { grace, log } = setup.into();
     failpoint::arm_from_environment()?;
-    let _logging = telemetry::start(telemetry::Format::Human)?;
+    let logs_to_file = log.file.is_some();
+    let logging = telemetry::start(log)?;
     service::limits::raise_open_files();
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(THREADS).enable_all().build()?;
-    let daemon = Daemon::new(grace)?;
+    let daemon = Daemon::new(grace, logging.filter())?;
     let ended = runtime.block_on(daemon.clone().live(start));
     runtime.block_on(daemon.admin_ends());
     runtime.shutdown_timeout(ADMIN_TIME);
     let ended = ended?;
     if let Some(error) = daemon.error.lock().take() {
+        if logs_to_file {
+            tracing::error!("{error:#}");
+        }
         return Err(error);
     }
     if let Ended::GraceOver { tasks } = ended {
@@ -77,12 +98,13 @@ pub(crate) fn run(
 }
 
 impl Daemon {
-    fn new(grace: Duration) -> Result<Self> {
+    fn new(grace: Duration, log: telemetry::Filter) -> Result<Self> {
         let registry = Registry::new();
         telemetry::register(&registry)?;
         Ok(Self {
             shutdown: Shutdown::new(grace),
             registry,
+            log,
             error: Arc::default(),
             admin_stop: CancellationToken::new(),
             admin_tasks: TaskTracker::new(),

@@ -19,6 +19,7 @@ use codis::model::{
 use serde::Serialize;
 use service::http::{Method, Request, Response, Routes, StatusCode};
 use std::fmt;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::watch;
@@ -213,7 +214,8 @@ fn audit(request: &Request) {
     if request.method == Method::GET || !request.path.starts_with("/api/") {
         return;
     }
-    let peer = request.peer.map_or_else(|| "unknown".to_owned(), |peer| peer.to_string());
+    let peer = |peer: SocketAddr| SocketAddr::new(peer.ip().to_canonical(), peer.port());
+    let peer = request.peer.map_or_else(|| "unknown".to_owned(), |from| peer(from).to_string());
     let real = request.header("x-real-ip").or_else(|| request.header("x-forwarded-for"));
     let path = hidden(&request.path);
     tracing::warn!("API call {} {path} from {peer} [{}]", request.method, real.unwrap_or_default());
@@ -225,3 +227,6 @@ fn hidden(path: &str) -> String {
     let parts = path.split('/').map(|part| if is_secret(part) { "…" } else { part });
     parts.collect::<Vec<_>>().join("/")
 }
+
+#[cfg(test)]
+mod tests;

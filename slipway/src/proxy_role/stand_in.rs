@@ -5,7 +5,7 @@ mod online;
 mod pid_file;
 mod settings;
 
-use crate::daemon::{self, Daemon, Pages};
+use crate::daemon::{self, Daemon, Pages, Setup};
 use crate::say;
 use anyhow::{Context, Result};
 use cluster::table::{Group, GroupId, Owner};
@@ -22,6 +22,7 @@ use proxy::{Proxy, TableSource};
 use service::http::{Limits, Readiness};
 use service::listener::{self, Family, Place};
 use service::shutdown::Shutdown;
+use service::telemetry;
 use settings::Settings;
 use std::net::{SocketAddr, TcpListener};
 use std::process::ExitCode;
@@ -53,9 +54,9 @@ pub(super) fn run(start: Start) -> Result<ExitCode> {
         say::result(format_args!("{} is good", settings.source()));
         return Ok(ExitCode::SUCCESS);
     }
-    let grace = settings.proxy.stop_grace;
+    let setup = Setup { grace: settings.proxy.stop_grace, log: settings.log() };
     // A client that has to be cut off at the end is no failure: codis-proxy waits for none.
-    daemon::run(grace, async |daemon| begin(&daemon, settings).await)?;
+    daemon::run(setup, async |daemon| begin(&daemon, settings).await)?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -82,7 +83,7 @@ async fn begin(daemon: &Daemon, settings: Settings) -> Result<()> {
         model: Arc::clone(&model),
         xauth,
         sentinels: watch::Sender::new(Sentinels::default()),
-        process: Arc::new(Ours { shutdown: daemon.shutdown.clone() }),
+        process: Arc::new(Ours { shutdown: daemon.shutdown.clone(), log: daemon.log.clone() }),
         fills: daemon.shutdown.tasks().clone(),
     };
     serve(daemon, proxy, (listeners, Arc::clone(&router), settings.proxy.slot_count));
@@ -224,12 +225,12 @@ async fn wait_online(router: Arc<Router>, shutdown: Shutdown) {
 #[derive(Debug)]
 struct Ours {
     shutdown: Shutdown,
+    log: telemetry::Filter,
 }
 
 impl Process for Ours {
     fn set_log_level(&self, level: LogLevel) -> Result<(), String> {
-        let _ = level;
-        Ok(())
+        self.log.set(settings::filter(level)).map_err(|error| error.to_string())
     }
 
     fn shut_down(&self) {

@@ -4,8 +4,10 @@ use super::Start;
 use anyhow::{Context, Result, bail, ensure};
 use cluster::SlotCount;
 use codis::config::{Config, Network, Span};
-use codis::flags::Flags;
+use codis::flags::{Flags, LogLevel};
 use service::listener::Family;
+use service::telemetry;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -62,6 +64,15 @@ impl Settings {
         self.flags.config.as_deref().unwrap_or("the command line")
     }
 
+    /// `--log`, `--log-level`
+    pub(super) fn log(&self) -> telemetry::Options {
+        telemetry::Options {
+            format: telemetry::Format::Dated,
+            file: self.flags.log.as_ref().map(PathBuf::from),
+            filter: self.flags.log_level.map(|level| filter(level).to_owned()),
+        }
+    }
+
     /// `--ulimit`
     pub(super) fn check_open_files(&self) -> Result<()> {
         let Some(least) = self.flags.ulimit else { return Ok(()) };
@@ -71,6 +82,17 @@ impl Settings {
             "ulimit too small: {have}, should be at least {least} (--ulimit); raise LimitNOFILE or ulimit -n"
         );
         Ok(())
+    }
+}
+
+/// What is logged at a level of codis-proxy.
+pub(super) fn filter(level: LogLevel) -> &'static str {
+    match level {
+        LogLevel::None => "off",
+        LogLevel::Error => "error",
+        LogLevel::Warn => "warn",
+        LogLevel::Info => "info",
+        LogLevel::Debug => "debug",
     }
 }
 
