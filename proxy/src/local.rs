@@ -135,7 +135,7 @@ fn write(asks: &Asks<'_>, reply: &mut Reply<'_>) -> Answer {
         "command" => protocol::command::answer(
             asks.request.frame,
             asks.request.args,
-            if asks.worker.is_codis() { is_served_to_codis } else { Command::is_served },
+            if asks.worker.is_codis() { is_served_to_codis } else { is_served },
             reply,
         ),
         "client" => return client::client(asks, reply),
@@ -146,6 +146,10 @@ fn write(asks: &Asks<'_>, reply: &mut Reply<'_>) -> Answer {
         other => return Err(errors::refused(other, "the proxy has no answer to it").into_bytes()),
     }
     Ok(())
+}
+
+fn is_served(command: &Command) -> bool {
+    command.is_served() && !codis::NAMES.contains(&command.name)
 }
 
 fn is_served_to_codis(command: &Command) -> bool {

@@ -11,6 +11,9 @@ use service::config_file;
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+/// What is answered only where a codis-dashboard drives us.
+pub(super) const NAMES: [&str; 3] = ["codis.info", "pconfig", "slotsmapping"];
+
 /// What the fork shows as the build; ours has one name for both.
 const COMPILE: &str = "slipway";
 
