@@ -14,7 +14,7 @@ use codis::flags::LogLevel;
 use codis::identity::check_xauth;
 use codis::json::pretty;
 use codis::model::{
-    Model, Overview, RemoteError, Sentinels, Slot, StatsFlags, read_sentinels, read_slots,
+    Model, Overview, RemoteError, Sentinels, Slot, Stats, StatsFlags, read_sentinels, read_slots,
 };
 use serde::Serialize;
 use service::http::{Method, Request, Response, Routes, StatusCode};
@@ -158,20 +158,25 @@ impl Admin {
             compile: service::telemetry::COMMIT.unwrap_or("unknown").to_owned(),
             config: Some(Config::clone(&self.parts.config)),
             model: Some(Model::clone(&self.parts.model)),
-            stats: Some(self.parts.statistics.stats(self.detail(StatsFlags::ALL))),
+            stats: Some(self.told(StatsFlags::ALL)),
             slots: Vec::clone(&self.parts.router.slots()),
         }
     }
 
     fn stats(&self, flags: Option<&str>) -> Result<Response, String> {
         let flags = flags.map_or(Ok(StatsFlags::default()), StatsFlags::parse)?;
-        Ok(success(&self.parts.statistics.stats(self.detail(flags))))
+        Ok(success(&self.told(flags)))
     }
 
-    /// The fork tells of commands whether it was asked or not.
-    fn detail(&self, flags: StatsFlags) -> Detail {
+    fn told(&self, flags: StatsFlags) -> Stats {
+        // The fork tells of commands whether it was asked or not.
         let is_fork = self.parts.config.flavour == Flavour::Fork;
-        Detail { commands: flags.commands() || is_fork, runtime: flags.runtime() }
+        let detail = Detail { commands: flags.commands() || is_fork, runtime: flags.runtime() };
+        let mut stats = self.parts.statistics.stats(detail);
+        if stats.sentinels.servers.is_empty() {
+            stats.sentinels.servers.clone_from(&self.parts.sentinels.borrow().servers);
+        }
+        stats
     }
 
     async fn fill(&self, request: &Request) -> Result<(), String> {

@@ -277,6 +277,8 @@ async fn the_list_of_sentinels_is_handed_on() {
     assert_eq!(api.put("/api/proxy/sentinels/*", body).await, ok());
     assert!(follower.has_changed().unwrap());
     assert_eq!(follower.borrow_and_update().servers, ["10.0.0.1:26379"]);
+    let stats = json_of(api.get("/proxy/stats").await);
+    assert_eq!(stats["sentinels"], json!({"servers": ["10.0.0.1:26379"]}));
     assert_eq!(api.put("/api/proxy/sentinels/*/rewatch", "").await, ok());
     assert!(follower.has_changed().unwrap());
     assert_eq!(follower.borrow_and_update().servers, ["10.0.0.1:26379"]);

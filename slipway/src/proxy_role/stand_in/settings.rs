@@ -172,3 +172,6 @@ fn bounded(
     }
     used
 }
+
+#[cfg(test)]
+mod tests;
