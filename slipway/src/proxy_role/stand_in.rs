@@ -112,9 +112,8 @@ async fn begin(daemon: &Daemon, settings: Settings) -> Result<()> {
     };
     let (stop, daemon) = (daemon.shutdown.draining().clone(), daemon.clone());
     daemon.clone().shutdown.tasks().spawn(async move {
-        match stop.run_until_cancelled(going.go()).await {
-            Some(Err(error)) => daemon.fail(error),
-            Some(Ok(())) | None => {}
+        if let Some(Err(error)) = stop.run_until_cancelled(going.go()).await {
+            daemon.fail(error);
         }
     });
     Ok(())
