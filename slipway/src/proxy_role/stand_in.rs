@@ -8,8 +8,7 @@ mod settings;
 use crate::daemon::{self, Daemon, Pages, Setup};
 use crate::say;
 use anyhow::{Context, Result};
-use cluster::table::{Group, GroupId, Owner};
-use cluster::{Epoch, SlotCount, Table};
+use cluster::SlotCount;
 use codis::config::Network;
 use codis::flags::{Flags, LogLevel};
 use codis::identity::{self, Place as Identity, Stack, listener_text};
@@ -178,23 +177,12 @@ fn serve(daemon: &Daemon, proxy: Proxy, (serving, count): (Serving, SlotCount)) 
     daemon.part("proxy", async move {
         let Serving { listeners, router, pid_file } = serving;
         // No controller: what the dashboard fills is all there is.
-        let (_tables, source) = TableSource::new(nobodys(count));
+        let (_tables, source) = TableSource::of_nobody(count);
         let ended = proxy.run(listeners, source, stop).await;
         router.close().await;
         drop(pid_file);
         Ok(ended?)
     });
-}
-
-/// A table in which no slot is anywhere.
-fn nobodys(count: SlotCount) -> Table {
-    let nobody = GroupId(0);
-    Table {
-        version: 0,
-        cluster: String::new(),
-        groups: vec![Group { id: nobody, addr: String::new() }],
-        slots: vec![Owner { epoch: Epoch(0), group: nobody }; usize::from(count.get())],
-    }
 }
 
 fn readiness(router: &Arc<Router>) -> Readiness {

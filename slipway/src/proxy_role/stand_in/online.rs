@@ -116,6 +116,7 @@ async fn call(client: &Client, method: Method, path: &str) -> Result<Vec<u8>, St
 #[cfg(test)]
 mod tests {
     use super::*;
+    use cluster::SlotCount;
     use codis::config::Config;
     use codis::json::pretty;
     use parking_lot::Mutex;
@@ -147,16 +148,23 @@ mod tests {
         (address, answers, stop.drop_guard())
     }
 
+    /// A proxy of 8 slots that runs as long as its runtime.
     fn going(online: Online, product: &str) -> Going {
-        let config = Config::load("max_slot_num = 8").unwrap().config;
-        let config = proxy::Config { codis: Some(Arc::new(config)), ..proxy::Config::default() };
-        Going {
-            router: proxy::Proxy::new(config).unwrap().router().unwrap(),
-            online,
-            product: product.to_owned(),
-            own: OWN.to_owned(),
-            slots: 8,
-        }
+        let slot_count = SlotCount::new(8).unwrap();
+        let codis = Config::load("max_slot_num = 8").unwrap().config;
+        let codis = Some(Arc::new(codis));
+        let config = proxy::Config { codis, slot_count, workers: 1, ..proxy::Config::default() };
+        let proxy = proxy::Proxy::new(config).unwrap();
+        let router = proxy.router().unwrap();
+        let any = SocketAddr::from(([127, 0, 0, 1], 0));
+        let listeners = service::listener::bind(any, 1, "proxy_addr").unwrap();
+        tokio::spawn(async move {
+            let (_tables, source) = proxy::TableSource::of_nobody(slot_count);
+            let stop = CancellationToken::new();
+            let _end = stop.clone().drop_guard();
+            proxy.run(listeners, source, stop).await
+        });
+        Going { router, online, product: product.to_owned(), own: OWN.to_owned(), slots: 8 }
     }
 
     #[tokio::test]
