@@ -112,6 +112,7 @@ impl Proxy {
             thread.map_err(|source| Error::System { what: "start a thread", source })?;
             done.push(receiver);
         }
+        let sampling = tokio::spawn(dashboard::run(Arc::clone(&self.shared), shutdown.clone()));
         let mut result = Ok(());
         for (number, receiver) in done.into_iter().enumerate() {
             let ended = receiver.await.unwrap_or(Err(Error::Worker(number)));
@@ -120,6 +121,7 @@ impl Proxy {
             }
             result = result.and(ended);
         }
+        sampling.abort();
         result
     }
 }

@@ -10,15 +10,15 @@ use std::sync::Arc;
 use tokio::io::AsyncReadExt;
 
 /// What an upstream file without a line says.
-fn upstream() -> Codis {
+pub(crate) fn upstream() -> Codis {
     Codis::defaults(Flavour::Upstream)
 }
 
-fn fork() -> Codis {
+pub(crate) fn fork() -> Codis {
     Codis::defaults(Flavour::Fork)
 }
 
-async fn start(codis: Codis) -> Cluster {
+pub(crate) async fn start(codis: Codis) -> Cluster {
     let c = Cluster::with(1, Config { codis: Some(Arc::new(codis)), ..quick() }).await;
     let router = c.router.as_ref().unwrap();
     let slot = |id| Slot { id, backend_addr: c.nodes[0].addr.clone(), ..Slot::default() };

@@ -15,3 +15,4 @@ mod fake;
 mod losing;
 mod moving;
 mod serving;
+mod statistics;
