@@ -238,7 +238,8 @@ impl Session {
         self.replies.borrow_mut().open_join(asked, join)
     }
 
-    pub(super) fn in_flight(&self) -> usize {
+    /// How many requests are not answered.
+    pub(crate) fn in_flight(&self) -> usize {
         self.replies.borrow().in_flight()
     }
 
