@@ -14,6 +14,7 @@ mod harness;
 
 mod basics;
 mod blocking;
+mod codis;
 mod concurrency;
 mod crash;
 mod differential;
