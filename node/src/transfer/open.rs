@@ -10,7 +10,6 @@ use crate::slots::{Counts, SlotInner};
 use cluster::state::{Migration, Persist};
 use cluster::{Epoch, MigrationId, Slot, SlotState};
 use protocol::frame::Value;
-use service::failpoint;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Instant, timeout};
@@ -71,7 +70,6 @@ pub(crate) async fn open(
     if persist == Persist::Sync {
         shared.wal.sync().await.map_err(|e| e.to_string())?;
     }
-    failpoint::hit("target.opened");
     Ok(Opened::Yes)
 }
 
