@@ -55,6 +55,8 @@ enum Command {
     Pace(PaceArgs),
     /// Say what happened, the oldest first
     History(ShowArgs),
+    /// Say what stands in the way of moves in a product of Codis; exit status 3 if something does
+    Check(operate::check::CheckArgs),
     /// Put load on a server, and check every reply and the final state of every key
     Load(Box<load::LoadArgs>),
 }
@@ -140,6 +142,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Abort(args) => operate::word(operate::Word::Abort, &args),
         Command::Pace(args) => operate::pace(&args),
         Command::History(args) => operate::history(&args),
+        Command::Check(args) => operate::check::run(&args),
         Command::Load(args) => load::run(*args),
     };
     result.unwrap_or_else(|error| {
