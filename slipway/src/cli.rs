@@ -57,6 +57,8 @@ enum Command {
     History(ShowArgs),
     /// Say what stands in the way of moves in a product of Codis; exit status 3 if something does
     Check(operate::check::CheckArgs),
+    /// Take a product of Codis over whose servers are nodes of ours, or give it back to its dashboard
+    Adopt(Box<operate::adopt::AdoptArgs>),
     /// Put load on a server, and check every reply and the final state of every key
     Load(Box<load::LoadArgs>),
 }
@@ -143,6 +145,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Pace(args) => operate::pace(&args),
         Command::History(args) => operate::history(&args),
         Command::Check(args) => operate::check::run(&args),
+        Command::Adopt(args) => operate::adopt::run(&args),
         Command::Load(args) => load::run(*args),
     };
     result.unwrap_or_else(|error| {
