@@ -1,5 +1,6 @@
 //! A proxy that a codis-dashboard drives: it fills the slots, tells us to start, asks how we are, and stops us.
 
+pub mod admin;
 mod router;
 mod statistics;
 

@@ -34,6 +34,7 @@ pub(crate) struct Shared {
 
 impl Shared {
     pub(crate) fn new(config: Config) -> Self {
+        let config = config.with_codis();
         Self {
             live: Live::new(&config),
             router: config.codis.as_ref().map(|codis| Arc::new(Router::new(codis))),

@@ -124,6 +124,11 @@ impl Worker {
         self.config.nodes == Nodes::Slipway
     }
 
+    /// Whether clients take us for a codis-proxy.
+    pub(crate) fn is_codis(&self) -> bool {
+        self.shared.router.is_some()
+    }
+
     // --- requests
 
     /// Sends a request on its way: to the owner of its slot, or to the gate.
