@@ -154,7 +154,7 @@ impl Admin {
 
     fn overview(&self) -> Overview {
         Overview {
-            version: service::telemetry::VERSION.to_owned(),
+            version: format!("slipway {}", service::telemetry::VERSION),
             compile: service::telemetry::COMMIT.unwrap_or("unknown").to_owned(),
             config: Some(Config::clone(&self.parts.config)),
             model: Some(Model::clone(&self.parts.model)),

@@ -93,6 +93,15 @@ impl Dashboard {
         Ok(())
     }
 
+    /// What an operator does with a move that cannot go on: the record is reset, and the slot filled as before.
+    pub fn give_up(&self, slot: i64) -> Result<(), String> {
+        let records = self.change(|records| {
+            let kept = records.slots.get_mut(&slot).unwrap();
+            kept.action = SlotAction::default();
+        });
+        self.fill(&records, &[slot])
+    }
+
     /// slot-action interval, in microseconds.
     pub fn set_interval(&self, us: u64) {
         *self.interval.lock().unwrap() = us;

@@ -35,13 +35,15 @@ impl Dashboard {
 
     /// slots-assign: another group has them from now on, and no key moves. Group 0 is nobody.
     pub fn assign(&self, slots: RangeInclusive<i64>, group_id: i64) -> Result<(), String> {
-        let ids: Vec<i64> = slots.collect();
-        let records = self.change(|records| {
-            for &id in &ids {
-                let record = SlotRecord { id, group_id, action: SlotAction::default() };
-                records.slots.insert(id, record);
-            }
-        });
+        let record = |id| SlotRecord { id, group_id, action: SlotAction::default() };
+        self.assign_slots(slots.map(record).collect())
+    }
+
+    /// The same with records, as the API has it.
+    pub fn assign_slots(&self, slots: Vec<SlotRecord>) -> Result<(), String> {
+        let ids: Vec<i64> = slots.iter().map(|slot| slot.id).collect();
+        let records =
+            self.change(|records| records.slots.extend(slots.into_iter().map(|slot| (slot.id, slot))));
         self.fill(&records, &ids)
     }
 

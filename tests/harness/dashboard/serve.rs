@@ -2,7 +2,7 @@
 
 use super::{Dashboard, Red};
 use serde_json::{Value as Json, json};
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -55,12 +55,20 @@ fn answer(mut stream: TcpStream, dashboard: &Dashboard, found: &Mutex<Red>, addr
     if reader.read_line(&mut line).is_err() {
         return;
     }
+    let mut length = 0;
     let mut header = String::new();
     while reader.read_line(&mut header).is_ok_and(|n| n > 2) {
+        if let Some(told) = header.to_ascii_lowercase().strip_prefix("content-length:") {
+            length = told.trim().parse().unwrap_or(0);
+        }
         header.clear();
     }
+    let mut body = vec![0; length];
+    if reader.read_exact(&mut body).is_err() {
+        return;
+    }
     let path = line.split(' ').nth(1).unwrap_or_default();
-    let (status, body) = match page(dashboard, found, addr, path) {
+    let (status, body) = match page(dashboard, found, addr, path, &body) {
         Ok(body) => (200, body),
         Err(why) => (800, json!({"Cause": why, "Stack": null})),
     };
@@ -72,16 +80,27 @@ fn answer(mut stream: TcpStream, dashboard: &Dashboard, found: &Mutex<Red>, addr
     let _ = stream.write_all((head + &body).as_bytes());
 }
 
-fn page(dashboard: &Dashboard, found: &Mutex<Red>, addr: &str, path: &str) -> Result<Json, String> {
+fn page(
+    dashboard: &Dashboard,
+    found: &Mutex<Red>,
+    addr: &str,
+    path: &str,
+    body: &[u8],
+) -> Result<Json, String> {
     let xauth = codis::identity::dashboard_xauth(&dashboard.settings.product);
     let online = format!("/api/topom/proxy/online/{xauth}/");
-    match path.trim_end_matches('/') {
+    let path = path.trim_end_matches('/');
+    match path {
         "/api/topom/model" | "/topom/model" => Ok(model(dashboard, addr)),
         "/topom" => Ok(json!({
             "version": "script", "compile": "script", "config": config(dashboard),
             "model": model(dashboard, addr), "stats": stats(dashboard, &found.lock().unwrap()),
         })),
         "/topom/stats" => Ok(stats(dashboard, &found.lock().unwrap())),
+        _ if path == format!("/api/topom/slots/assign/{xauth}") => {
+            let slots = serde_json::from_slice(body).map_err(|e| e.to_string())?;
+            dashboard.assign_slots(slots).map(|()| json!("OK"))
+        }
         path => match path.strip_prefix(&online) {
             Some(proxy) => dashboard.online_proxy(proxy).map(|_| json!("OK")),
             None => Err(format!("{path} is not scripted")),
