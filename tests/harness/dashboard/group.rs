@@ -42,8 +42,8 @@ impl Dashboard {
     /// The same with records, as the API has it.
     pub fn assign_slots(&self, slots: Vec<SlotRecord>) -> Result<(), String> {
         let ids: Vec<i64> = slots.iter().map(|slot| slot.id).collect();
-        let records =
-            self.change(|records| records.slots.extend(slots.into_iter().map(|slot| (slot.id, slot))));
+        let records = self
+            .change(|records| records.slots.extend(slots.into_iter().map(|slot| (slot.id, slot))));
         self.fill(&records, &ids)
     }
 
