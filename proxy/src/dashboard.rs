@@ -4,5 +4,6 @@ pub mod admin;
 mod router;
 mod statistics;
 
+pub(crate) use router::Order;
 pub use router::{Phase, Router};
 pub use statistics::{Detail, Statistics};
