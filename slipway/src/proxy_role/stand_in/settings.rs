@@ -120,7 +120,7 @@ fn settings(
     to.client_password = secret(&codis.session_auth);
     to.node_password = secret(&codis.product_auth);
     to.databases =
-        bounded(warnings, ("backend_number_databases", codis.backend_number_databases), (1, 1024))
+        bounded(warnings, ("backend_number_databases", codis.backend_number_databases), (1, 16))
             as u32;
     to.client_idle_max = codis.session_recv_timeout.limit().unwrap_or_default();
     to.stop_grace = STOP_GRACE;
