@@ -10,7 +10,10 @@
 mod blocking;
 mod cluster;
 mod commands;
+mod discovery;
+mod failover;
 mod fake;
 mod losing;
 mod moving;
+mod programs;
 mod serving;
