@@ -9,11 +9,14 @@
 
 mod blocking;
 mod cluster;
+mod codis;
 mod commands;
 mod discovery;
 mod failover;
 mod fake;
 mod losing;
 mod moving;
+mod plain;
 mod programs;
 mod serving;
+mod statistics;

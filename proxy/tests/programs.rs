@@ -86,14 +86,19 @@ pub(crate) async fn zookeeper() -> Program {
     let mut command = Command::new("java");
     command.args(["-Xmx64m", "-cp", JAR, "org.apache.zookeeper.server.quorum.QuorumPeerMain"]);
     command.arg("zoo.cfg");
-    Program::start(command, port, folder, PACKAGES).await
+    let program = Program::start(command, port, folder, PACKAGES).await;
+    // It listens before it serves, and its first answers take long.
+    becomes("zookeeper serves", async || {
+        say(&program.addr(), "srvr").await.contains("Mode: standalone")
+    })
+    .await;
+    program
 }
 
 /// With version 2 of its API.
 pub(crate) async fn etcd() -> Program {
     let (port, peer, folder) = (free_port(), free_port(), tempfile::tempdir().unwrap());
-    let (clients, peers) =
-        (format!("http://127.0.0.1:{port}"), format!("http://127.0.0.1:{peer}"));
+    let (clients, peers) = (format!("http://127.0.0.1:{port}"), format!("http://127.0.0.1:{peer}"));
     let mut command = Command::new("etcd");
     command.args(["--enable-v2=true", "--data-dir=data", "--unsafe-no-fsync"]);
     command.args(["--listen-client-urls", &clients, "--advertise-client-urls", &clients]);
@@ -129,12 +134,13 @@ pub(crate) async fn say(addr: &str, command: &str) -> String {
     stream.write_all(format!("{command}\r\n").as_bytes()).await.unwrap();
     let mut answer = Vec::new();
     timeout(PATIENCE, stream.read_buf(&mut answer)).await.unwrap().unwrap();
-    while timeout(Duration::from_millis(50), stream.read_buf(&mut answer)).await.is_ok_and(|read| read.unwrap() > 0) {}
+    let more = Duration::from_millis(50);
+    while matches!(timeout(more, stream.read_buf(&mut answer)).await, Ok(Ok(1..))) {}
     String::from_utf8_lossy(&answer).into_owned()
 }
 
 /// Waits until it is so.
-pub(crate) async fn becomes<F: Future<Output = bool>>(what: &str, mut is: impl FnMut() -> F) {
+pub(crate) async fn becomes(what: &str, mut is: impl AsyncFnMut() -> bool) {
     let end = Instant::now() + PATIENCE;
     while !is().await {
         assert!(Instant::now() < end, "it has not come to be: {what}");

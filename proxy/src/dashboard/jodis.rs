@@ -59,8 +59,7 @@ impl Jodis {
     pub fn new(config: &Config, model: &Model) -> Result<Option<Self>, CoordinatorError> {
         let Some(kind) = config.jodis() else { return Ok(None) };
         let timeout = config.jodis_timeout.limit().unwrap_or_default();
-        let coordinator =
-            Coordinator::new(kind, &config.jodis_addr, &config.jodis_auth, timeout)?;
+        let coordinator = Coordinator::new(kind, &config.jodis_addr, &config.jodis_auth, timeout)?;
         let node = Ephemeral {
             path: path(config, &model.token),
             content: pretty(&JodisNode::online(model)).into_bytes(),

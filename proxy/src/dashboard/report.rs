@@ -110,10 +110,8 @@ fn influxdb(config: &Config) -> Result<Target, String> {
     let url = url("metrics_report_influxdb_server", &config.metrics_report_influxdb_server)?;
     let mut client =
         Client::new(url.address, WRITE_TIME).saying(header::CONTENT_TYPE, "text/plain");
-    let (user, password) = (
-        &config.metrics_report_influxdb_username,
-        &config.metrics_report_influxdb_password,
-    );
+    let (user, password) =
+        (&config.metrics_report_influxdb_username, &config.metrics_report_influxdb_password);
     if !user.is_empty() {
         client = client.saying(header::AUTHORIZATION, basic(&format!("{user}:{password}")));
     }

@@ -53,8 +53,7 @@ impl Etcd {
         for addr in addrs.split(',').map(str::trim).filter(|addr| !addr.is_empty()) {
             let url = Url::parse(addr).map_err(CoordinatorError::Setting)?;
             let form = "application/x-www-form-urlencoded";
-            let mut client =
-                Client::new(url.address, CALL_TIME).saying(header::CONTENT_TYPE, form);
+            let mut client = Client::new(url.address, CALL_TIME).saying(header::CONTENT_TYPE, form);
             if let Some(auth) = auth {
                 client = client.saying(header::AUTHORIZATION, basic(auth));
             }
@@ -237,10 +236,7 @@ impl Held {
         Err(CoordinatorError::Taken(self.node.path.clone()))
     }
 
-    async fn put(
-        &mut self,
-        form: String,
-    ) -> Result<Result<(), (i64, String)>, CoordinatorError> {
+    async fn put(&mut self, form: String) -> Result<Result<(), (i64, String)>, CoordinatorError> {
         // Without a question mark there is nothing beside the form.
         let path = format!("/v2/keys{}", percent(self.node.path.as_bytes()));
         Ok(match self.etcd.call(Method::PUT, &path, form).await? {
@@ -263,11 +259,14 @@ mod tests {
 
     #[test]
     fn answers_are_told_apart_by_what_to_do_next() {
-        let node = answer(200, r#"{"action":"get","node":{"key":"/a","value":"v","modifiedIndex":7}}"#);
+        let node =
+            answer(200, r#"{"action":"get","node":{"key":"/a","value":"v","modifiedIndex":7}}"#);
         assert_eq!(node.unwrap().unwrap().modified_index, 7);
-        let missing = answer(404, r#"{"errorCode":100,"message":"Key not found","cause":"/a","index":3}"#);
+        let missing =
+            answer(404, r#"{"errorCode":100,"message":"Key not found","cause":"/a","index":3}"#);
         assert_eq!(missing.unwrap().unwrap_err().0, KEY_NOT_FOUND);
-        let alone = answer(500, r#"{"errorCode":300,"message":"Raft Internal Error","cause":"timeout"}"#);
+        let alone =
+            answer(500, r#"{"errorCode":300,"message":"Raft Internal Error","cause":"timeout"}"#);
         assert!(matches!(alone, Err(CoordinatorError::Unavailable(_))));
         let error = answer(404, "404 page not found\n").unwrap_err();
         assert!(error.to_string().contains("--enable-v2"), "{error}");

@@ -81,10 +81,7 @@ impl Writer {
 
     /// The record of a node that goes with the session.
     pub(super) fn ephemeral(self, node: &Ephemeral, access: Access) -> Self {
-        self.text(&node.path)
-            .bytes(&node.content)
-            .access(access, READ_WRITE_ADMIN)
-            .int(EPHEMERAL)
+        self.text(&node.path).bytes(&node.content).access(access, READ_WRITE_ADMIN).int(EPHEMERAL)
     }
 
     /// What stands before each operation of a MULTI, and with -1 at its end.
@@ -212,7 +209,9 @@ impl<'a> Reader<'a> {
 /// What an error's number means, and what to do.
 pub(super) fn meaning(code: i32) -> String {
     match code {
-        NO_AUTH => "the node may not be touched with this secret: check the auth setting".to_owned(),
+        NO_AUTH => {
+            "the node may not be touched with this secret: check the auth setting".to_owned()
+        }
         AUTH_FAILED => "the secret is refused: check the auth setting".to_owned(),
         EXPIRED => "the session has expired".to_owned(),
         code::NO_NODE => "there is no such node".to_owned(),

@@ -71,7 +71,8 @@ impl Session {
             has_changed: false,
         };
         let wanted = i32::try_from(time.as_millis()).unwrap_or(i32::MAX);
-        let hello = Writer::default().int(0).long(0).int(wanted).long(0).bytes(&[0; 16]).flag(false);
+        let hello =
+            Writer::default().int(0).long(0).int(wanted).long(0).bytes(&[0; 16]).flag(false);
         session.send(&hello.0).await?;
         let frame = session.frame().await?;
         let mut reader = Reader::new(&frame);

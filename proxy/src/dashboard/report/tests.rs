@@ -84,7 +84,9 @@ fn a_target_that_cannot_be_is_named() {
 }
 
 /// Takes requests one after another, answers each with the next status, and hands on what came.
-async fn receiver(statuses: &'static [&'static str]) -> (String, tokio::sync::mpsc::Receiver<String>) {
+async fn receiver(
+    statuses: &'static [&'static str],
+) -> (String, tokio::sync::mpsc::Receiver<String>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
     let (sender, received) = tokio::sync::mpsc::channel(10);

@@ -42,8 +42,7 @@ fn master(item: &Value, product: &str) -> Option<Master> {
     if ip.is_empty() || port.is_empty() {
         return None;
     }
-    let address =
-        if ip.contains(':') { format!("[{ip}]:{port}") } else { format!("{ip}:{port}") };
+    let address = if ip.contains(':') { format!("[{ip}]:{port}") } else { format!("{ip}:{port}") };
     Some(Master { group, address, epoch })
 }
 
@@ -104,9 +103,11 @@ mod tests {
 
     #[test]
     fn the_highest_epoch_is_believed() {
-        let said = |group, address: &str, epoch| Master { group, address: address.to_owned(), epoch };
-        let masters =
-            elected([said(1, "a", 1), said(1, "b", 3), said(1, "c", 2), said(2, "d", 0)].into_iter());
+        let said =
+            |group, address: &str, epoch| Master { group, address: address.to_owned(), epoch };
+        let masters = elected(
+            [said(1, "a", 1), said(1, "b", 3), said(1, "c", 2), said(2, "d", 0)].into_iter(),
+        );
         assert_eq!(masters, BTreeMap::from([(1, "b".to_owned()), (2, "d".to_owned())]));
         assert_eq!((majority(1), majority(2), majority(3), majority(4)), (1, 2, 2, 3));
     }
