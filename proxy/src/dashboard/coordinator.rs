@@ -15,7 +15,7 @@ mod zookeeper;
 pub(crate) use address::{Url, basic, percent};
 
 use codis::config::Coordinator as Kind;
-use codis::records::JodisNode;
+use codis::records::{JodisNode, TopomModel, topom_path};
 use etcd::Etcd;
 use folder::Folder;
 use std::time::Duration;
@@ -109,6 +109,20 @@ impl Coordinator {
         }
     }
 
+    /// Where the dashboard of a product answers, if one is running or died without a word. [`CoordinatorError::Refused`] if its record cannot be
+    /// understood.
+    pub async fn dashboard(&self, product: &str) -> Result<Option<String>, CoordinatorError> {
+        let path = topom_path(product);
+        let Some(record) = self.read(&path).await? else { return Ok(None) };
+        let model: TopomModel = serde_json::from_slice(&record).map_err(|error| {
+            CoordinatorError::Refused(format!("{path} is no record of a dashboard: {error}"))
+        })?;
+        if model.admin_addr.is_empty() {
+            return Err(CoordinatorError::Refused(format!("{path} tells no admin_addr")));
+        }
+        Ok(Some(model.admin_addr))
+    }
+
     /// The names below a node, sorted; none where it is not there.
     pub async fn list(&self, path: &str) -> Result<Vec<String>, CoordinatorError> {
         let mut names = match &self.kind {
@@ -181,6 +195,23 @@ mod tests {
         assert!(made("").is_ok() && made("u:p:q").is_ok() && made("u:").is_ok());
         for auth in [":p", "user"] {
             assert!(matches!(made(auth), Err(CoordinatorError::Setting(_))), "{auth}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_dashboard_is_found_by_its_record() {
+        let root = tempfile::tempdir().unwrap();
+        let place = root.path().join("data/codis3/demo");
+        std::fs::create_dir_all(&place).unwrap();
+        let root = root.path().to_str().unwrap();
+        let way = Coordinator::new(Kind::Filesystem, root, "", TIMEOUT).unwrap();
+        assert_eq!(way.dashboard("demo").await, Ok(None));
+        std::fs::write(place.join("topom"), r#"{"admin_addr": "10.0.0.2:18080"}"#).unwrap();
+        assert_eq!(way.dashboard("demo").await, Ok(Some("10.0.0.2:18080".to_owned())));
+        for bad in ["", "{}", "[]"] {
+            std::fs::write(place.join("topom"), bad).unwrap();
+            let found = way.dashboard("demo").await;
+            assert!(matches!(found, Err(CoordinatorError::Refused(_))), "{found:?}");
         }
     }
 
