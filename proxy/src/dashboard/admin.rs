@@ -192,11 +192,12 @@ impl Parts {
         if stats.sentinels.servers.is_empty() {
             stats.sentinels.servers.clone_from(&self.sentinels.borrow().servers);
         }
+        stats.sentinels.switched |= self.router.switched();
         stats
     }
 }
 
-/// Fills slots and says so in the log, in one line.
+/// Fills slots and says in the log what came of it.
 pub async fn fill(router: &Router, slots: Vec<Slot>) -> Result<(), String> {
     let (start, count) = (Instant::now(), slots.len());
     let ends = slots.first().zip(slots.last()).map(|(first, last)| (first.id, last.id));
@@ -205,7 +206,8 @@ pub async fn fill(router: &Router, slots: Vec<Slot>) -> Result<(), String> {
     let result = router.fill(slots).await;
     let ms = start.elapsed().as_millis();
     match &result {
-        Ok(()) => tracing::info!(count, first, last, locked, ms, "slots filled"),
+        // What a fill has changed, the router says; the fork's dashboard repeats fills that change nothing every two seconds.
+        Ok(()) => tracing::debug!(count, first, last, locked, ms, "slots filled"),
         Err(cause) => tracing::warn!(count, first, last, ms, cause, "slots not filled"),
     }
     result
