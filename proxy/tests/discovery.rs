@@ -1,8 +1,8 @@
 //! Registration of proxies in real coordinators, and looking into them.
 
+use crate::codis::upstream;
 use crate::programs::{Program, becomes, etcd, zookeeper};
-use codis::Flavour;
-use codis::config::{Config, Coordinator as Kind, Span};
+use codis::config::{Coordinator as Kind, Span};
 use codis::model::Model;
 use proxy::dashboard::Phase;
 use proxy::dashboard::coordinator::{Coordinator, CoordinatorError, Ephemeral};
@@ -41,7 +41,7 @@ struct Registering {
 
 impl Registering {
     fn begin(kind: Kind, addr: &str, start: &str) -> Self {
-        let mut config = Config::defaults(Flavour::Upstream);
+        let mut config = upstream();
         config.jodis_name = if kind == Kind::Etcd { "etcd" } else { "zookeeper" }.to_owned();
         config.jodis_addr = addr.to_owned();
         config.jodis_timeout = Span::seconds(TIMEOUT.as_secs().cast_signed());

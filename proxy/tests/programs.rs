@@ -86,7 +86,13 @@ pub(crate) async fn zookeeper() -> Program {
     let mut command = Command::new("java");
     command.args(["-Xmx64m", "-cp", JAR, "org.apache.zookeeper.server.quorum.QuorumPeerMain"]);
     command.arg("zoo.cfg");
-    Program::start(command, port, folder, PACKAGES).await
+    let program = Program::start(command, port, folder, PACKAGES).await;
+    // It listens before it serves, and its first answers take long.
+    becomes("zookeeper serves", async || {
+        say(&program.addr(), "srvr").await.contains("Mode: standalone")
+    })
+    .await;
+    program
 }
 
 /// With version 2 of its API.
@@ -128,15 +134,13 @@ pub(crate) async fn say(addr: &str, command: &str) -> String {
     stream.write_all(format!("{command}\r\n").as_bytes()).await.unwrap();
     let mut answer = Vec::new();
     timeout(PATIENCE, stream.read_buf(&mut answer)).await.unwrap().unwrap();
-    while timeout(Duration::from_millis(50), stream.read_buf(&mut answer))
-        .await
-        .is_ok_and(|read| read.unwrap() > 0)
-    {}
+    let more = Duration::from_millis(50);
+    while matches!(timeout(more, stream.read_buf(&mut answer)).await, Ok(Ok(1..))) {}
     String::from_utf8_lossy(&answer).into_owned()
 }
 
 /// Waits until it is so.
-pub(crate) async fn becomes<F: Future<Output = bool>>(what: &str, mut is: impl FnMut() -> F) {
+pub(crate) async fn becomes(what: &str, mut is: impl AsyncFnMut() -> bool) {
     let end = Instant::now() + PATIENCE;
     while !is().await {
         assert!(Instant::now() < end, "it has not come to be: {what}");

@@ -20,6 +20,7 @@ use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 /// Sentinels that are watched; what is named beyond them is passed over.
 pub const SENTINELS_MAX: usize = 64;
@@ -37,17 +38,11 @@ const MASTERS_TIME: Duration = Duration::from_secs(5);
 const RUN_ID_TIME: Duration = Duration::from_millis(100);
 
 /// The sentinels of a proxy, as the dashboard set them, and what they say.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Sentinels {
     wanted: watch::Sender<model::Sentinels>,
     /// Of the last refresh; empty where nothing is watched.
     masters: watch::Sender<BTreeMap<i64, String>>,
-}
-
-impl Default for Sentinels {
-    fn default() -> Self {
-        Self { wanted: watch::Sender::default(), masters: watch::Sender::default() }
-    }
 }
 
 impl Sentinels {
@@ -80,32 +75,27 @@ impl Sentinels {
         }
     }
 
-    /// Watches until `stop`. `switch` gets, by group, the addresses that are new to slots of the router; it routes what is filled with another one.
-    pub async fn run<F, S>(
-        &self,
-        product: &str,
-        (router, switch): (Arc<Router>, F),
-        stop: CancellationToken,
-    ) where
-        F: Fn(BTreeMap<i64, String>) -> S,
-        S: Future<Output = Result<(), String>>,
-    {
+    /// Watches until `stop`.
+    pub async fn run(&self, product: &str, router: Arc<Router>, stop: CancellationToken) {
         let mut wanted = self.wanted.subscribe();
         wanted.mark_changed();
+        let switches = TaskTracker::new();
         loop {
             if stop.run_until_cancelled(wanted.changed()).await.is_none_or(|said| said.is_err()) {
-                return;
+                break;
             }
             let servers = listed(&wanted.borrow_and_update().servers);
             self.masters.send_replace(BTreeMap::new());
             let mut next = wanted.clone();
-            let watcher = Watcher { product, servers, router: &router, switch: &switch };
+            let watcher = Watcher { product, servers, router: &router, switches: &switches };
             tokio::select! {
-                () = stop.cancelled() => return,
-                _ = next.changed() => wanted.mark_changed(),
+                () = stop.cancelled() => break,
+                _ = next.changed() => {}
                 () = watcher.run(&self.masters) => {}
             }
         }
+        switches.close();
+        switches.wait().await;
     }
 }
 
@@ -120,19 +110,15 @@ fn listed(servers: &[String]) -> Vec<String> {
     listed
 }
 
-/// Watches one list. Its tasks end when it is dropped.
-struct Watcher<'a, F> {
+/// Watches one list. Its tasks end when it is dropped, but for a switch that has begun.
+struct Watcher<'a> {
     product: &'a str,
     servers: Vec<String>,
-    router: &'a Router,
-    switch: &'a F,
+    router: &'a Arc<Router>,
+    switches: &'a TaskTracker,
 }
 
-impl<F, S> Watcher<'_, F>
-where
-    F: Fn(BTreeMap<i64, String>) -> S,
-    S: Future<Output = Result<(), String>>,
-{
+impl Watcher<'_> {
     async fn run(&self, masters: &watch::Sender<BTreeMap<i64, String>>) {
         if self.servers.is_empty() {
             return;
@@ -261,37 +247,28 @@ where
                 }
             }
         }
-        if news.is_empty() { Ok(()) } else { (self.switch)(news).await }
+        if news.is_empty() {
+            return Ok(());
+        }
+        let router = Arc::clone(self.router);
+        let switch = async move { router.switch_primaries(&news).await };
+        self.switches.spawn(switch).await.map_err(|error| error.to_string()).flatten()
     }
 }
 
 /// The addresses that slots have for a group.
 fn filled(slots: &[Slot], group: i64) -> BTreeSet<&str> {
-    let of = |slot: &'_ Slot| {
+    let both = slots.iter().flat_map(|slot| {
         [
-            (slot.backend_addr_group_id == group).then_some(()),
-            (slot.migrate_from_group_id == group).then_some(()),
+            (slot.backend_addr_group_id, slot.backend_addr.as_str()),
+            (slot.migrate_from_group_id, slot.migrate_from.as_str()),
         ]
-    };
-    let mut addresses = BTreeSet::new();
-    for slot in slots {
-        let [backend, source] = of(slot);
-        if backend.is_some() && !slot.backend_addr.is_empty() {
-            addresses.insert(slot.backend_addr.as_str());
-        }
-        if source.is_some() && !slot.migrate_from.is_empty() {
-            addresses.insert(slot.migrate_from.as_str());
-        }
-    }
-    addresses
+    });
+    both.filter(|(of, address)| *of == group && !address.is_empty()).map(|(_, a)| a).collect()
 }
 
 /// Whether two addresses lead to one server, as far as both say in time. Each is asked once a refresh.
-async fn is_same<'a>(
-    one: &str,
-    other: &str,
-    names: &'a mut HashMap<String, Option<String>>,
-) -> bool {
+async fn is_same(one: &str, other: &str, names: &mut HashMap<String, Option<String>>) -> bool {
     for address in [one, other] {
         if !names.contains_key(address) {
             let name = timeout(RUN_ID_TIME, run_id(address)).await.ok().flatten();

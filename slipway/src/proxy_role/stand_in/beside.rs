@@ -19,13 +19,7 @@ pub(super) fn start(daemon: &Daemon, parts: &Parts) -> Result<()> {
     tasks.spawn(reports.map_err(anyhow::Error::msg)?.run(stop.clone()));
     let (parts, stop) = (parts.clone(), stop.clone());
     tasks.spawn(async move {
-        let router = Arc::clone(&parts.router);
-        let switch = |primaries| {
-            let router = Arc::clone(&router);
-            async move { router.switch_primaries(&primaries).await }
-        };
-        let given = (Arc::clone(&router), switch);
-        parts.sentinels.run(&parts.config.product_name, given, stop).await;
+        parts.sentinels.run(&parts.config.product_name, parts.router, stop).await;
     });
     Ok(())
 }
