@@ -4,6 +4,8 @@ use super::prelude::*;
 
 #[rustfmt::skip]
 pub(super) const COMMANDS: &[Command] = &[
+    cmd("codis.info", -1, FAST | NO_AUTH | CONNECTION, Local).docs("0.1.0", "O(1)", "Get version, build, admin address and start of a proxy behind a codis-dashboard"),
+    cmd("pconfig", -1, ADMIN | NOSCRIPT | NO_MULTI, Local).docs("0.1.0", "O(1)", "Get and set the configuration of a proxy behind a codis-dashboard"),
     cmd("slipway", -2, ADMIN | NOSCRIPT, Refused(INTERNAL)).docs("0.1.0", "Depends on the word.", "The words between the parts of Slipway"),
     cmd("slotscheck", 1, ADMIN | NO_MULTI, Refused(CODIS)).docs("0.1.0", "O(1)", "Nothing: a slot's keys are always known"),
     cmd("slotscleanup", -2, WRITE | BULK | ADMIN, Refused(CODIS)).docs("0.1.0", "O(N) with N being the number of keys in the slots", "Delete every key of the slots"),
@@ -11,6 +13,7 @@ pub(super) const COMMANDS: &[Command] = &[
     cmd("slotsdel", -2, WRITE | BULK, Slots).docs("0.1.0", "O(N) with N being the number of keys in the slots", "Delete every key of the slots"),
     cmd("slotshashkey", -2, FAST | SAFE, Local).docs("0.1.0", "O(N) with N being the number of keys", "Get the slots of keys"),
     cmd("slotsinfo", -1, READ | SAFE, FanOut(Join::Concat)).docs("0.1.0", "O(N) with N being the number of slots", "Count the keys of each slot that has any"),
+    cmd("slotsmapping", -1, FAST, Local).docs("0.1.0", "O(N) with N being the number of slots", "Get where slots are served, as a codis-dashboard has filled them"),
     cmd("slotsmgrt-async-cancel", 1, ADMIN | NOSCRIPT | NO_MULTI, Refused(CODIS)).docs("0.1.0", "O(N) with N being the number of slots on the move", "Call off the moves out of a node that are not granted"),
     cmd("slotsmgrt-async-fence", -1, ADMIN | NOSCRIPT | NO_MULTI, Refused(CODIS)).docs("0.1.0", "O(1)", "Nothing: no batch of keys is ever under way"),
     cmd("slotsmgrt-async-status", 1, ADMIN | NOSCRIPT | NO_MULTI, Refused(CODIS)).docs("0.1.0", "O(N) with N being the number of slots on the move", "Show a move out of a node"),
