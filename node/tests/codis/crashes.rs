@@ -5,7 +5,7 @@
 use super::*;
 use crate::harness::server::{Process, free_port};
 use protocol::frame::Value;
-use std::net::{SocketAddr, TcpStream};
+use std::net::SocketAddr;
 
 /// Keys the slot has besides the counters.
 const KEYS: usize = 300;
@@ -20,11 +20,11 @@ impl Proxy {
     /// Nothing if the connection broke: the fate of the command is unknown.
     fn ask(&mut self, at: usize, args: &[&str]) -> Option<Value> {
         if self.clients[at].is_none() {
-            if TcpStream::connect(self.addrs[at]).is_err() {
-                std::thread::sleep(Duration::from_millis(5));
+            let Some(client) = Client::try_connect(self.addrs[at]) else {
+                std::thread::yield_now();
                 return Some(Value::Error("not sent".into()));
-            }
-            self.clients[at] = Some(Client::connect(self.addrs[at]));
+            };
+            self.clients[at] = Some(client);
         }
         let client = self.clients[at].as_mut()?;
         let args: Vec<&[u8]> = args.iter().map(|arg| arg.as_bytes()).collect();
@@ -152,6 +152,49 @@ fn survives(point: &str) {
         Client::connect(addrs[0]).say(&format!("SLIPWAY WHERE {slot}")).starts_with("[absent")
     });
     assert_eq!(Client::connect(addrs[0]).say("DBSIZE"), ":0", "{point}");
+}
+
+#[test]
+fn a_relayed_write_whose_node_dies_is_in_doubt_and_is_not_sent_again() {
+    let directories = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+    let a = Process::start(directories[0].path());
+    let mut b = Process::start(directories[1].path());
+    let (slot, port) = (slot_of("{t}"), b.addr.port());
+    let order = format!("SLOTSMGRTTAGSLOT 127.0.0.1 {port} 30000 {slot}");
+    drive(&mut Client::connect(a.addr), &order);
+    let stop = AtomicBool::new(false);
+    let (acknowledged, unknown, value) = std::thread::scope(|scope| {
+        let counter = scope.spawn(|| {
+            let mut client = Client::connect(a.addr);
+            let (mut acknowledged, mut unknown) = (0, 0);
+            while !stop.load(Relaxed) {
+                match client.call("INCR {t}") {
+                    Value::Int(value) => {
+                        acknowledged += 1;
+                        let most = acknowledged + unknown;
+                        assert!((acknowledged..=most).contains(&value), "{value} of {most}");
+                    }
+                    Value::Error(text) if text.contains("may or may not") => unknown += 1,
+                    Value::Error(text) if text.starts_with("TRYAGAIN") => {}
+                    other => panic!("{other:?}"),
+                }
+            }
+            (acknowledged, unknown)
+        });
+        for _ in 0..3 {
+            let count = || Client::connect(b.addr).say("GET {t}").parse().unwrap_or(0_i64);
+            let before = count();
+            eventually("more are acknowledged", || count() > before + 20);
+            b.kill();
+            b = Process::start_at(directories[1].path(), port, "");
+        }
+        stop.store(true, Relaxed);
+        let (acknowledged, unknown) = counter.join().unwrap();
+        let value: i64 = Client::connect(b.addr).say("GET {t}").parse().unwrap();
+        (acknowledged, unknown, value)
+    });
+    println!("{acknowledged} acknowledged, {unknown} unknown, {value}");
+    assert!((acknowledged..=acknowledged + unknown).contains(&value));
 }
 
 #[test]
