@@ -177,7 +177,8 @@ impl Parts {
         Overview {
             version: service::telemetry::VERSION.to_owned(),
             compile: service::telemetry::COMMIT.unwrap_or("unknown").to_owned(),
-            config: Some(Config::clone(&self.config)),
+            // PCONFIG SET may have changed it.
+            config: self.statistics.config().or_else(|| Some(Config::clone(&self.config))),
             model: Some(Model::clone(&self.model)),
             stats: Some(self.stats(StatsFlags::ALL)),
             slots: Vec::new(),
