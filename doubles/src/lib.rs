@@ -1,2 +1,15 @@
+//! Doubles for tests: servers that behave like real Pika 4.0.1 and real codis-server, faults included, in memory.
+//!
+//! They speak RESP over TCP and move keys to each other, and to any Redis, by the same words as the real ones. What they answer was written
+//! down from the real programs; none of their code is here. In a test: [`pika::start`] on a listener, or the binaries `pika-double` and
+//! `codis-server-double` as processes. They are no servers for data: nothing is kept on disk, and clients are not limited.
+//!
+//! - [`pika`]: a Pika 4.0.1 with `slotmigrate`, its slot index, read cache and migration thread.
+
+pub mod pika;
+
 mod commands;
 mod store;
+mod wire;
+
+pub use wire::Running;
