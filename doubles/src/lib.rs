@@ -5,7 +5,9 @@
 //! `codis-server-double` as processes. They are no servers for data: nothing is kept on disk, and clients are not limited.
 //!
 //! - [`pika`]: a Pika 4.0.1 with `slotmigrate`, its slot index, read cache and migration thread.
+//! - [`codis_server`]: a codis-server (Redis 3.2.11 with slots), with moves of both kinds.
 
+pub mod codis_server;
 pub mod pika;
 
 mod commands;

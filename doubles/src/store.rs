@@ -4,9 +4,11 @@
 //! What a key was before it was emptied, deleted or expired stays known ([`Store::buried`]): real Pika keeps such a record on disk, and its
 //! migration is misled by it (`pika-live.md` §4.1).
 
+mod places;
 mod stream;
 mod zset;
 
+pub(crate) use places::Places;
 pub(crate) use stream::{Id, Stream};
 pub(crate) use zset::Zset;
 
@@ -107,6 +109,8 @@ impl Value {
 pub(crate) struct Store {
     entries: BTreeMap<Bytes, Entry>,
     buried: HashMap<Bytes, Kind>,
+    /// The keys of each slot, if they are kept: codis-server's way, where nothing can be forgotten.
+    pub places: Option<Places>,
     pub now_ms: i64,
 }
 
@@ -151,6 +155,9 @@ impl Store {
     /// Sets a value without an end.
     pub(crate) fn put(&mut self, key: &[u8], value: Value) {
         self.buried.remove(key);
+        if let Some(places) = &mut self.places {
+            places.add(key);
+        }
         self.entries.insert(key.to_vec(), Entry { value, ends_ms: None });
     }
 
@@ -185,6 +192,9 @@ impl Store {
     }
 
     fn bury(&mut self, key: &[u8]) {
+        if let Some(places) = &mut self.places {
+            places.remove(key);
+        }
         if let Some(entry) = self.entries.remove(key) {
             self.buried.insert(key.to_vec(), entry.value.kind());
         }
@@ -193,19 +203,15 @@ impl Store {
     pub(crate) fn clear(&mut self) {
         self.entries.clear();
         self.buried.clear();
+        if let Some(places) = &mut self.places {
+            places.clear();
+        }
     }
 
     /// All keys that have not ended, in the order of their bytes.
     pub(crate) fn keys(&self) -> impl Iterator<Item = (&Bytes, &Entry)> {
         let now_ms = self.now_ms;
         self.entries.iter().filter(move |(_, entry)| entry.ends_ms.is_none_or(|ends| ends > now_ms))
-    }
-
-    /// The keys behind `after`, in the order of their bytes.
-    pub(crate) fn keys_behind(&self, after: Option<&[u8]>) -> impl Iterator<Item = &Bytes> {
-        use std::ops::Bound::{Excluded, Unbounded};
-        let from = after.map_or(Unbounded, Excluded);
-        self.entries.range::<[u8], _>((from, Unbounded)).map(|(key, _)| key)
     }
 }
 

@@ -5,53 +5,18 @@
 //! anything. With PIKA_SOURCE and PIKA_TARGET set to two addresses the same lines go to those, real Pikas, instead of doubles: what is
 //! written here can be seen to be true.
 
-use doubles::pika::{self, Settings};
+#[path = "support/client.rs"]
+mod client;
+
+use client::{Client, PATIENCE, alike};
 use doubles::Running;
+use doubles::pika::{self, Settings};
 use protocol::request::encode_request;
-use protocol::slicer::ReplyScan;
 use std::collections::HashMap;
 use std::time::Duration;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::time::{Instant, sleep, timeout};
-
-/// No reply, and no `until`, may take longer.
-const PATIENCE: Duration = Duration::from_secs(20);
-
-struct Client {
-    socket: TcpStream,
-    input: Vec<u8>,
-}
-
-impl Client {
-    async fn connect(address: &str) -> Self {
-        Self { socket: TcpStream::connect(address).await.unwrap(), input: Vec::new() }
-    }
-
-    async fn send(&mut self, line: &str) {
-        let words: Vec<&[u8]> = line.split(' ').map(str::as_bytes).collect();
-        let mut frame = Vec::new();
-        encode_request(&mut frame, &words);
-        self.socket.write_all(&frame).await.unwrap();
-    }
-
-    /// The bytes of one reply.
-    async fn reply(&mut self) -> String {
-        loop {
-            if let Some(len) = ReplyScan::default().scan(&self.input).unwrap() {
-                let reply: Vec<u8> = self.input.drain(..len).collect();
-                return String::from_utf8_lossy(&reply).replace("\r\n", "\\r\\n");
-            }
-            let read = timeout(PATIENCE, self.socket.read_buf(&mut self.input)).await;
-            assert!(matches!(read, Ok(Ok(1..))), "no reply: {read:?}");
-        }
-    }
-
-    async fn ask(&mut self, line: &str) -> String {
-        self.send(line).await;
-        self.reply().await
-    }
-}
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpListener;
+use tokio::time::{Instant, sleep};
 
 /// Two nodes, and the keys that were made.
 struct World {
@@ -193,19 +158,6 @@ impl World {
         }
         Err(format!("{command}: wanted {member}, the index has {index}"))
     }
-}
-
-/// Whether a reply fits: `{n}` is digits, `{any}` is anything.
-fn alike(wanted: &str, got: &str) -> bool {
-    let next = wanted.find("{n}").into_iter().chain(wanted.find("{any}")).min();
-    let Some(at) = next else { return wanted == got };
-    let Some(rest) = got.strip_prefix(&wanted[..at]) else { return false };
-    if let Some(behind) = wanted[at..].strip_prefix("{n}") {
-        let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
-        return digits > 0 && alike(behind, &rest[digits..]);
-    }
-    let behind = &wanted[at + "{any}".len()..];
-    (0..=rest.len()).any(|skip| rest.is_char_boundary(skip) && alike(behind, &rest[skip..]))
 }
 
 async fn replay(table: &str) {

@@ -5,7 +5,7 @@
 
 use super::data::Data;
 use super::settings::Fault;
-use crate::store::{Bytes, Hash, List, Set, Store, Stream, Value, Zset};
+use crate::store::{Bytes, Hash, List, Set, Store, Stream, Zset};
 use protocol::number::format_double;
 use protocol::request::encode_request;
 
@@ -195,6 +195,7 @@ pub(crate) fn accepted(reply: &protocol::frame::Value, streams_break: bool) -> b
 mod tests {
     use super::super::settings::Settings;
     use super::*;
+    use crate::store::Value;
 
     fn data() -> Data {
         let mut data = Data::new(Settings::default());
