@@ -71,13 +71,8 @@ impl State {
 
 /// Starts a double on this listener; it stops when the handle is dropped.
 pub fn start(listener: TcpListener, settings: Settings) -> io::Result<Running> {
-    let state = State {
-        stores: HashMap::new(),
-        batches: HashMap::new(),
-        kept: None,
-        settings,
-        now_ms: 0,
-    };
+    let state =
+        State { stores: HashMap::new(), batches: HashMap::new(), kept: None, settings, now_ms: 0 };
     let codis = Codis {
         state: state.into(),
         beside: tokio::sync::Mutex::default(),

@@ -25,7 +25,9 @@ async fn it_answers_as_codis_server() {
     let (source, target) = (address(0), address(1));
     let (mut source, mut target) = (Client::connect(&source).await, Client::connect(&target).await);
     let mut wrong = Vec::new();
-    for line in include_str!("codis_server/slots.replies").lines().filter(|line| !line.starts_with('#')) {
+    for line in
+        include_str!("codis_server/slots.replies").lines().filter(|line| !line.starts_with('#'))
+    {
         if let Some(list) = line.strip_prefix("fill-list ") {
             let (key, count) = list.split_once(' ').unwrap();
             let values = "v ".repeat(count.parse().unwrap());
@@ -52,7 +54,10 @@ async fn it_answers_as_codis_server() {
 /// Migration reference §4.1, E1: acknowledgements are lost, the client deletes, and the value is back.
 #[tokio::test]
 async fn a_deleted_key_comes_back_when_acknowledgements_were_lost() {
-    let (a, b) = (double(Settings::default()).await, double(Settings { loses_acks: true, ..Settings::default() }).await);
+    let (a, b) = (
+        double(Settings::default()).await,
+        double(Settings { loses_acks: true, ..Settings::default() }).await,
+    );
     let mut source = Client::connect(&a.address().to_string()).await;
     let mut target = Client::connect(&b.address().to_string()).await;
     source.ask("SET k old").await;
@@ -86,11 +91,23 @@ async fn a_key_on_its_way_is_read_and_not_written_and_its_tag_mates_too() {
     source.ask("SET {t}k v").await;
     source.ask("SET {t}l v").await;
     source.ask("SET free v").await;
-    let order = format!("SLOTSMGRTTAGSLOT-ASYNC 127.0.0.1 {} 1000 200 1000000 680 100", b.address().port());
+    let order =
+        format!("SLOTSMGRTTAGSLOT-ASYNC 127.0.0.1 {} 1000 200 1000000 680 100", b.address().port());
     source.send(&order).await;
-    client::until(&mut other, "SLOTSMGRT-EXEC-WRAPPER {t}k APPEND {t}k w", "*2\\r\\n:1\\r\\n-ERR the specified key is being migrated\\r\\n").await;
-    assert_eq!(other.ask("SLOTSMGRT-EXEC-WRAPPER {t}l GET {t}l").await, "*2\\r\\n:2\\r\\n$1\\r\\nv\\r\\n");
-    assert_eq!(other.ask("SLOTSMGRT-EXEC-WRAPPER free APPEND free w").await, "*2\\r\\n:2\\r\\n:2\\r\\n");
+    client::until(
+        &mut other,
+        "SLOTSMGRT-EXEC-WRAPPER {t}k APPEND {t}k w",
+        "*2\\r\\n:1\\r\\n-ERR the specified key is being migrated\\r\\n",
+    )
+    .await;
+    assert_eq!(
+        other.ask("SLOTSMGRT-EXEC-WRAPPER {t}l GET {t}l").await,
+        "*2\\r\\n:2\\r\\n$1\\r\\nv\\r\\n"
+    );
+    assert_eq!(
+        other.ask("SLOTSMGRT-EXEC-WRAPPER free APPEND free w").await,
+        "*2\\r\\n:2\\r\\n:2\\r\\n"
+    );
     assert_eq!(other.ask(&order).await, "-ERR the specified DB is being migrated\\r\\n");
     assert_eq!(other.ask("SLOTSMGRT-ASYNC-FENCE").await, source.reply().await);
     assert_eq!(other.ask("EXISTS {t}k {t}l").await, ":0\\r\\n");
@@ -104,7 +121,8 @@ async fn a_batch_can_be_cancelled_and_its_keys_stay() {
     let mut source = Client::connect(&address).await;
     let mut other = Client::connect(&address).await;
     source.ask("SET k v").await;
-    let order = format!("SLOTSMGRTTAGONE-ASYNC 127.0.0.1 {} 1000 200 1000000 k", b.address().port());
+    let order =
+        format!("SLOTSMGRTTAGONE-ASYNC 127.0.0.1 {} 1000 200 1000000 k", b.address().port());
     source.send(&order).await;
     client::until(&mut other, "SLOTSMGRT-ASYNC-CANCEL", ":1\\r\\n").await;
     assert_eq!(source.reply().await, "-ERR interrupted: canceled\\r\\n");

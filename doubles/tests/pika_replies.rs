@@ -56,9 +56,11 @@ impl World {
     fn with_names(&self, line: &str) -> String {
         let mut line = line.replace("{source}", &self.ports[0]).replace("{target}", &self.ports[1]);
         for (prefix, keys) in &self.keys {
-            for (place, key) in
-                [("first", &keys[0]), ("middle", &keys[keys.len() / 2]), ("last", &keys[keys.len() - 1])]
-            {
+            for (place, key) in [
+                ("first", &keys[0]),
+                ("middle", &keys[keys.len() / 2]),
+                ("last", &keys[keys.len() - 1]),
+            ] {
                 line = line.replace(&format!("{{{place}:{prefix}}}"), key);
             }
         }

@@ -169,7 +169,8 @@ impl Codis {
 
     /// SLOTSMGRT-ASYNC-FENCE: `+OK`, or the reply of the batch that is on its way.
     async fn fence(&self, database: i64, out: &mut Vec<u8>) {
-        let done = self.state.lock().await.batches.get(&database).map(|batch| batch.done.subscribe());
+        let done =
+            self.state.lock().await.batches.get(&database).map(|batch| batch.done.subscribe());
         let Some(mut done) = done else {
             Reply::new(out, Version::Resp2).ok();
             return;
@@ -206,7 +207,11 @@ impl Codis {
             }
             "slotsrestore-async-auth" => {
                 session.logged_in = words[1] == state.settings.password.as_bytes();
-                if session.logged_in { Ok("OK".to_owned()) } else { Err("invalid password".to_owned()) }
+                if session.logged_in {
+                    Ok("OK".to_owned())
+                } else {
+                    Err("invalid password".to_owned())
+                }
             }
             _ => {
                 let line = "ERR invalid client, permission denied";
@@ -242,7 +247,8 @@ impl Codis {
             return Ok(After::Go);
         }
         let reply = &mut Reply::new(out, Version::Resp2);
-        let text = |at: usize| words.get(at).map(|word| String::from_utf8_lossy(word).to_lowercase());
+        let text =
+            |at: usize| words.get(at).map(|word| String::from_utf8_lossy(word).to_lowercase());
         match name {
             "slotsinfo" => info(state, database, words, reply)?,
             "slotsscan" => scan(state, database, words, reply)?,
@@ -351,7 +357,9 @@ fn wrapper(state: &mut State, database: i64, words: &[Bytes], out: &mut Vec<u8>)
             (-1, format!("ERR wrong number of arguments for command ({given})"))
         }
         Some(_) if !there => (0, "ERR the specified key doesn't exist".to_owned()),
-        Some(row) if row.writes() && held => (1, "ERR the specified key is being migrated".to_owned()),
+        Some(row) if row.writes() && held => {
+            (1, "ERR the specified key is being migrated".to_owned())
+        }
         Some(row) => {
             out.extend_from_slice(b"*2\r\n:2\r\n");
             let call = Call { words: command, flavour: Flavour::Redis };
@@ -367,7 +375,12 @@ fn wrapper(state: &mut State, database: i64, words: &[Bytes], out: &mut Vec<u8>)
 }
 
 /// SLOTSINFO [start [count]]
-fn info(state: &mut State, database: i64, words: &[Bytes], reply: &mut Reply<'_>) -> Result<(), Refused> {
+fn info(
+    state: &mut State,
+    database: i64,
+    words: &[Bytes],
+    reply: &mut Reply<'_>,
+) -> Result<(), Refused> {
     let begin = words.get(1).map_or(Ok(0), |word| slot(word))?;
     let mut end = 1024;
     if let Some(word) = words.get(2) {
@@ -393,14 +406,22 @@ fn info(state: &mut State, database: i64, words: &[Bytes], reply: &mut Reply<'_>
 }
 
 /// SLOTSSCAN slot cursor [COUNT n]: keys, without letters. The cursor is a number of keys passed.
-fn scan(state: &mut State, database: i64, words: &[Bytes], reply: &mut Reply<'_>) -> Result<(), Refused> {
+fn scan(
+    state: &mut State,
+    database: i64,
+    words: &[Bytes],
+    reply: &mut Reply<'_>,
+) -> Result<(), Refused> {
     let slot = slot(&words[1])?;
     let cursor = protocol::number::parse_cursor(&words[2]).ok_or(Refused::from(errors::CURSOR))?;
     let count = match words.len() {
         3 => 10,
         5 if words[3].eq_ignore_ascii_case(b"count") => {
             let count = int(&words[4]).ok_or(Refused::from(errors::NOT_INTEGER))?;
-            usize::try_from(count).ok().filter(|count| *count > 0).ok_or(Refused::from(errors::SYNTAX))?
+            usize::try_from(count)
+                .ok()
+                .filter(|count| *count > 0)
+                .ok_or(Refused::from(errors::SYNTAX))?
         }
         5 => return Err(errors::SYNTAX.into()),
         _ => return Err(errors::arity("slotsscan").into()),
@@ -416,7 +437,12 @@ fn scan(state: &mut State, database: i64, words: &[Bytes], reply: &mut Reply<'_>
 }
 
 /// SLOTSDEL slot …: deletes the keys; per slot, how many are left.
-fn delete(state: &mut State, database: i64, words: &[Bytes], reply: &mut Reply<'_>) -> Result<(), Refused> {
+fn delete(
+    state: &mut State,
+    database: i64,
+    words: &[Bytes],
+    reply: &mut Reply<'_>,
+) -> Result<(), Refused> {
     let slots = words[1..].iter().map(|word| slot(word)).collect::<Result<Vec<_>, _>>()?;
     for slot in &slots {
         let keys: Vec<Bytes> = state.places(database).keys(*slot).cloned().collect();

@@ -68,9 +68,15 @@ fn loose(value: &Value) -> usize {
     let number = |word: &Bytes| protocol::number::parse_int(word).is_some();
     match value {
         Value::List(list) => list.len(),
-        Value::Hash(hash) if hash.len() > 512 || !hash.iter().all(|(f, v)| short(f) && short(v)) => hash.len() * 2,
+        Value::Hash(hash)
+            if hash.len() > 512 || !hash.iter().all(|(f, v)| short(f) && short(v)) =>
+        {
+            hash.len() * 2
+        }
         Value::Set(set) if set.len() > 512 || !set.iter().all(number) => set.len(),
-        Value::Zset(zset) if zset.len() > 128 || !zset.iter().all(|(m, _)| short(m)) => zset.len() * 2,
+        Value::Zset(zset) if zset.len() > 128 || !zset.iter().all(|(m, _)| short(m)) => {
+            zset.len() * 2
+        }
         _ => 0,
     }
 }
@@ -102,7 +108,8 @@ pub(crate) fn written(store: &mut Store, keys: &[Bytes], order: &Order) -> Vec<M
 
 fn push(all: &mut Vec<Message>, words: &[&[u8]]) {
     let mut frame = Vec::new();
-    let command: Vec<&[u8]> = [b"SLOTSRESTORE-ASYNC".as_slice()].iter().chain(words).copied().collect();
+    let command: Vec<&[u8]> =
+        [b"SLOTSRESTORE-ASYNC".as_slice()].iter().chain(words).copied().collect();
     encode_request(&mut frame, &command);
     all.push(Message(frame));
 }
@@ -111,9 +118,10 @@ fn pieces(all: &mut Vec<Message>, key: &[u8], entry: &Entry, order: &Order) {
     let ttl = (order.limit.as_millis() * 3).to_string();
     let (name, words): (&[u8], Vec<Bytes>) = match &entry.value {
         Value::List(list) => (b"list", list.iter().cloned().collect()),
-        Value::Hash(hash) => {
-            (b"hash", hash.iter().flat_map(|(field, value)| [field.clone(), value.clone()]).collect())
-        }
+        Value::Hash(hash) => (
+            b"hash",
+            hash.iter().flat_map(|(field, value)| [field.clone(), value.clone()]).collect(),
+        ),
         Value::Set(set) => (b"dict", set.iter().cloned().collect()),
         Value::Zset(zset) => {
             let bits = |score: f64| score.to_bits().to_le_bytes().to_vec();

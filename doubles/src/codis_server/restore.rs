@@ -7,7 +7,11 @@ use protocol::reply::{Reply, errors};
 use protocol::request::encode_request;
 
 /// SLOTSRESTORE key ttl payload …: replaces.
-pub(crate) fn restore(store: &mut Store, words: &[Bytes], out: &mut Reply<'_>) -> Result<(), Refused> {
+pub(crate) fn restore(
+    store: &mut Store,
+    words: &[Bytes],
+    out: &mut Reply<'_>,
+) -> Result<(), Refused> {
     if words.len() % 3 != 1 {
         return Err(errors::arity("slotsrestore").into());
     }
@@ -42,7 +46,11 @@ pub(crate) fn restore_async(store: &mut Store, words: &[Bytes]) -> Result<String
     let text = |at: usize| words.get(at).map(|word| String::from_utf8_lossy(word).into_owned());
     let name = text(1).unwrap_or_default().to_lowercase();
     let misfit = || {
-        Err(format!("wrong number of arguments (argc={},cmd={})", words.len(), text(1).unwrap_or_default()))
+        Err(format!(
+            "wrong number of arguments (argc={},cmd={})",
+            words.len(),
+            text(1).unwrap_or_default()
+        ))
     };
     if words.len() < 3 || words.len() < 4 && name != "delete" {
         return misfit();

@@ -62,7 +62,12 @@ fn group(state: &mut State, database: i64, key: &[u8], reach: Reach) -> Vec<Byte
 
 impl Codis {
     /// SLOTSMGRTONE, SLOTSMGRTTAGONE host port ms key. The whole server waits.
-    pub(super) async fn move_key(&self, words: &[Bytes], database: i64, reach: Reach) -> Result<i64, Refused> {
+    pub(super) async fn move_key(
+        &self,
+        words: &[Bytes],
+        database: i64,
+        reach: Reach,
+    ) -> Result<i64, Refused> {
         let limit = limit(&words[3])?;
         let state = &mut *self.state.lock().await;
         state.tick();
@@ -97,13 +102,21 @@ impl Codis {
         limit: Duration,
         (database, keys): (i64, &[Bytes]),
     ) -> Result<i64, Refused> {
-        let address = (String::from_utf8_lossy(&words[1]).into_owned(), int(&words[2]).unwrap_or(0) as u16);
+        let address =
+            (String::from_utf8_lossy(&words[1]).into_owned(), int(&words[2]).unwrap_or(0) as u16);
         let named = format!("{}:{}", address.0, address.1);
         if state.kept.as_ref().is_none_or(|kept| kept.address != named) {
-            let link = Link::connect(&address.0, address.1, limit).await.map_err(|broken| match broken {
-                Broken::Timeout => Refused::from("IOERR error or timeout connecting to the client"),
-                Broken::Closed => "ERR Can't connect to target node: Connection refused".into(),
-            })?;
+            let link =
+                Link::connect(&address.0, address.1, limit).await.map_err(
+                    |broken| match broken {
+                        Broken::Timeout => {
+                            Refused::from("IOERR error or timeout connecting to the client")
+                        }
+                        Broken::Closed => {
+                            "ERR Can't connect to target node: Connection refused".into()
+                        }
+                    },
+                )?;
             state.kept = Some(Kept { address: named, link, database: None });
         }
         if keys.is_empty() {
@@ -162,7 +175,10 @@ impl Codis {
     ) -> Result<Vec<u8>, Refused> {
         let order = order(words)?;
         let invalid = |what: &str, at: usize| {
-            Refused::from(format!("ERR invalid value of {what} ({})", String::from_utf8_lossy(&words[at])))
+            Refused::from(format!(
+                "ERR invalid value of {what} ({})",
+                String::from_utf8_lossy(&words[at])
+            ))
         };
         let slot = slot(&words[6]).map_err(|_| invalid("slot", 6))?;
         let most = int(&words[7]).filter(|most| *most >= 0).ok_or_else(|| invalid("numkeys", 7))?;
@@ -330,7 +346,12 @@ fn whole(state: &mut State, (database, keys): (i64, &[Bytes])) -> Vec<u8> {
 }
 
 /// Log-in, database and keys in one write, then their replies.
-async fn exchange(kept: &mut Kept, database: i64, password: &str, keys: &[u8]) -> Result<(), Refused> {
+async fn exchange(
+    kept: &mut Kept,
+    database: i64,
+    password: &str,
+    keys: &[u8],
+) -> Result<(), Refused> {
     let mut frames = Vec::new();
     let mut steps = Vec::new();
     if kept.database.is_none() && !password.is_empty() {

@@ -14,7 +14,8 @@ fn score(longitude: f64, latitude: f64) -> f64 {
     let cells = f64::from(1u32 << BITS);
     let x = ((longitude + 180.0) / 360.0 * cells) as u64;
     let y = ((latitude + LATITUDE_MAX) / (2.0 * LATITUDE_MAX) * cells) as u64;
-    let bits = (0..BITS).fold(0, |bits, at| bits | (y >> at & 1) << (2 * at) | (x >> at & 1) << (2 * at + 1));
+    let bits = (0..BITS)
+        .fold(0, |bits, at| bits | (y >> at & 1) << (2 * at) | (x >> at & 1) << (2 * at + 1));
     bits as f64
 }
 

@@ -125,8 +125,7 @@ pub(super) fn span(start: i64, stop: i64, len: usize) -> std::ops::Range<usize> 
 
 pub(super) fn setrange(store: &mut Store, call: &Call<'_>, out: &mut Reply<'_>) -> Done {
     let Ok(offset) = usize::try_from(call.int(2)?) else {
-        let line =
-            if call.is_pika() { errors::WRONG_TYPE } else { "ERR offset is out of range" };
+        let line = if call.is_pika() { errors::WRONG_TYPE } else { "ERR offset is out of range" };
         return Err(line.into());
     };
     let (piece, value) = (call.word(3), store.make::<Bytes>(call.key())?);
@@ -247,8 +246,7 @@ pub(super) fn bitop(store: &mut Store, call: &Call<'_>, out: &mut Reply<'_>) -> 
         _ => return Err(errors::SYNTAX.into()),
     };
     let flip = if call.option(1) == "not" { 0xff } else { 0 };
-    let value: Bytes =
-        (0..longest).map(|at| column(at).reduce(fold).unwrap_or(0) ^ flip).collect();
+    let value: Bytes = (0..longest).map(|at| column(at).reduce(fold).unwrap_or(0) ^ flip).collect();
     out.int(value.len() as i64);
     if value.is_empty() {
         store.remove(call.word(2));

@@ -87,11 +87,7 @@ pub(super) fn zrank(store: &mut Store, call: &Call<'_>, out: &mut Reply<'_>) -> 
     Ok(())
 }
 
-fn scored<'a>(
-    found: impl Iterator<Item = (&'a Bytes, f64)>,
-    call: &Call<'_>,
-    out: &mut Reply<'_>,
-) {
+fn scored<'a>(found: impl Iterator<Item = (&'a Bytes, f64)>, call: &Call<'_>, out: &mut Reply<'_>) {
     let found: Vec<_> = found.collect();
     let with_scores = call.words.iter().any(|word| word.eq_ignore_ascii_case(b"withscores"));
     out.array(found.len() * if with_scores { 2 } else { 1 });

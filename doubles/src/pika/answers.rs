@@ -326,7 +326,8 @@ impl Pika {
         words: &[Bytes],
         out: &mut Reply<'_>,
     ) -> Result<After, Refused> {
-        let text = |at: usize| words.get(at).map(|word| String::from_utf8_lossy(word).to_lowercase());
+        let text =
+            |at: usize| words.get(at).map(|word| String::from_utf8_lossy(word).to_lowercase());
         let ms = || text(2).and_then(|ms| int(ms.as_bytes())).unwrap_or(0).unsigned_abs();
         match text(1).unwrap_or_default().as_str() {
             "restart" => {
@@ -371,7 +372,12 @@ fn pair(out: &mut Reply<'_>, first: i64, second: i64) {
     out.int(second);
 }
 
-fn auth(data: &Data, words: &[Bytes], session: &mut Session, out: &mut Reply<'_>) -> Result<(), Refused> {
+fn auth(
+    data: &Data,
+    words: &[Bytes],
+    session: &mut Session,
+    out: &mut Reply<'_>,
+) -> Result<(), Refused> {
     let Some(given) = words.last().filter(|_| words.len() <= 3) else {
         return Err(errors::WRONG_PASS.into());
     };

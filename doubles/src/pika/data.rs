@@ -91,9 +91,24 @@ impl Data {
     fn answered_from_cache(&mut self, row: &Row, call: Call<'_>, out: &mut Vec<u8>) -> bool {
         let reads = matches!(
             row.name,
-            "get" | "strlen" | "getrange" | "ttl" | "pttl" | "hget" | "hgetall" | "hkeys"
-                | "hvals" | "hlen" | "hexists" | "hmget" | "lrange" | "llen" | "lindex"
-                | "smembers" | "scard" | "sismember"
+            "get"
+                | "strlen"
+                | "getrange"
+                | "ttl"
+                | "pttl"
+                | "hget"
+                | "hgetall"
+                | "hkeys"
+                | "hvals"
+                | "hlen"
+                | "hexists"
+                | "hmget"
+                | "lrange"
+                | "llen"
+                | "lindex"
+                | "smembers"
+                | "scard"
+                | "sismember"
         ) || row.name == "exists" && call.words.len() == 2;
         if !reads || !self.cache.has(call.key()) {
             return false;

@@ -9,7 +9,8 @@ impl Pika {
     pub(super) fn info(&self, section: &str, argument: &str) -> String {
         let parts: Vec<String> = match section {
             "" | "all" | "default" => {
-                let names = ["server", "data", "clients", "stats", "cpu", "replication", "keyspace"];
+                let names =
+                    ["server", "data", "clients", "stats", "cpu", "replication", "keyspace"];
                 names.iter().filter_map(|name| self.section(name, argument)).collect()
             }
             one => self.section(one, argument).into_iter().collect(),
@@ -22,11 +23,20 @@ impl Pika {
             "server" => self.server(),
             "data" => {
                 let keys = self.data().store.keys().count();
-                vec!["# Data".to_owned(), format!("db_size:{}", keys * 64), "compression:snappy".to_owned(), "used_memory:201369600".to_owned()]
+                vec![
+                    "# Data".to_owned(),
+                    format!("db_size:{}", keys * 64),
+                    "compression:snappy".to_owned(),
+                    "used_memory:201369600".to_owned(),
+                ]
             }
             "clients" => vec!["# Clients".to_owned(), "connected_clients:1".to_owned()],
             "stats" => self.stats(),
-            "cpu" => vec!["# CPU".to_owned(), "used_cpu_sys:0.28".to_owned(), "used_cpu_user:0.41".to_owned()],
+            "cpu" => vec![
+                "# CPU".to_owned(),
+                "used_cpu_sys:0.28".to_owned(),
+                "used_cpu_user:0.41".to_owned(),
+            ],
             "replication" => replication(),
             "keyspace" if argument == "1" => self.keyspace(),
             "keyspace" => vec!["# Keyspace".to_owned(), HINT.to_owned()],
@@ -76,7 +86,10 @@ impl Pika {
         let mut counts = [0; 6];
         data.store.keys().for_each(|(_, entry)| counts[entry.value.kind() as usize] += 1);
         let names = ["Strings", "Hashes", "Sets", "Lists", "Zsets", "Streams"];
-        let mut lines = vec!["# Keyspace".to_owned(), format!("# Time:{}", super::slots::stamp(now_ms() / 1000))];
+        let mut lines = vec![
+            "# Keyspace".to_owned(),
+            format!("# Time:{}", super::slots::stamp(now_ms() / 1000)),
+        ];
         for (name, count) in names.iter().zip(counts) {
             lines.push(format!("db0 {name}_keys={count}, expires=0, invalid_keys=0"));
         }

@@ -162,7 +162,8 @@ impl Pika {
     /// False if the state lock is held or another slot or target is on its way.
     async fn start_or_notify(self: &Arc<Self>, target: Target, slot: i64, keys: usize) -> bool {
         let Ok(mut job) = self.migrator.job.try_lock() else { return false };
-        let same = (&job.target.host, job.target.port, job.slot) == (&target.host, target.port, slot);
+        let same =
+            (&job.target.host, job.target.port, job.slot) == (&target.host, target.port, slot);
         if job.migrating && !same {
             return false;
         }

@@ -69,7 +69,8 @@ pub(crate) fn config(
 
 fn set(data: &mut Data, name: &str, value: &[u8]) -> Result<(), Refused> {
     let shown = String::from_utf8_lossy(value).into_owned();
-    let invalid = || Refused::from(format!("ERR Invalid argument '{shown}' for CONFIG SET '{name}'"));
+    let invalid =
+        || Refused::from(format!("ERR Invalid argument '{shown}' for CONFIG SET '{name}'"));
     let settings = &mut data.settings;
     match name {
         "slotmigrate" => match value {
@@ -83,7 +84,8 @@ fn set(data: &mut Data, name: &str, value: &[u8]) -> Result<(), Refused> {
         }
         "thread-migrate-keys-num" => {
             let count = int(value).ok_or_else(invalid)?;
-            settings.keys_per_exchange = if (8..=128).contains(&count) { count as usize } else { 64 };
+            settings.keys_per_exchange =
+                if (8..=128).contains(&count) { count as usize } else { 64 };
         }
         "requirepass" => settings.password = shown,
         "cache-model" if value == b"0" => settings.faults.remove(Fault::CacheGhosts),

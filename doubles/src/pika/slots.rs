@@ -53,7 +53,11 @@ pub(crate) fn hash_key(slots: SlotCount, words: &[Bytes], out: &mut Reply<'_>) {
 }
 
 /// SLOTSSCAN slot cursor [MATCH pattern] [COUNT n]. A slot that is no number ends the process.
-pub(crate) fn scan(data: &mut Data, words: &[Bytes], out: &mut Reply<'_>) -> Result<After, Refused> {
+pub(crate) fn scan(
+    data: &mut Data,
+    words: &[Bytes],
+    out: &mut Reply<'_>,
+) -> Result<After, Refused> {
     let arity = || Refused::from(errors::arity("slotsscan"));
     let Some(slot) = int(&words[1]) else {
         if data.has(Fault::Crashes) {
@@ -70,8 +74,9 @@ pub(crate) fn scan(data: &mut Data, words: &[Bytes], out: &mut Reply<'_>) -> Res
     let after = data.scans.remove(&(set.clone(), cursor)).filter(|_| cursor != 0);
     let page = index::members(&mut data.store, &set, after.as_ref(), count);
     let next = match page.last() {
-        Some(last) if page.len() == count
-            && !index::members(&mut data.store, &set, Some(last), 1).is_empty() =>
+        Some(last)
+            if page.len() == count
+                && !index::members(&mut data.store, &set, Some(last), 1).is_empty() =>
         {
             data.scans.insert((set, cursor + count as i64), last.clone());
             cursor + count as i64

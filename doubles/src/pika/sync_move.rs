@@ -116,7 +116,11 @@ impl Pika {
     }
 
     fn refuse_without_slotmigrate(&self) -> Result<(), Refused> {
-        if self.data().settings.slotmigrate { Ok(()) } else { Err("ERR not set slotmigrate".into()) }
+        if self.data().settings.slotmigrate {
+            Ok(())
+        } else {
+            Err("ERR not set slotmigrate".into())
+        }
     }
 
     /// Moves a key, or all keys of its tag; how many.

@@ -46,6 +46,9 @@ impl Places {
             return vec![key.to_vec()];
         }
         let mates = self.keys(SLOTS.of(key).0);
-        mates.filter(|mate| mate.len() > tag.len() && cluster::slot::tag(mate) == tag).cloned().collect()
+        mates
+            .filter(|mate| mate.len() > tag.len() && cluster::slot::tag(mate) == tag)
+            .cloned()
+            .collect()
     }
 }
