@@ -8,18 +8,23 @@
 
 mod answers;
 mod batch;
+mod beside;
+mod info;
+mod order;
 mod payload;
 mod restore;
 mod settings;
-mod source;
+mod slots;
+mod whole;
+mod wrapper;
 
 pub use settings::Settings;
 
 use crate::store::{Places, Store};
 use crate::wire::{self, Running};
 use batch::Batch;
+use order::Kept;
 use parking_lot::Mutex;
-use source::Kept;
 use std::collections::HashMap;
 use std::io;
 use std::sync::Arc;

@@ -6,6 +6,8 @@
 //! Not in it: replication, a second database, ACL, the RocksDB sections of INFO, TTLs cut to 32 bits on replicas.
 
 mod answers;
+mod connection;
+mod control;
 mod data;
 mod index;
 mod info;

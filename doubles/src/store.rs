@@ -231,8 +231,7 @@ mod tests {
 
     #[test]
     fn of_a_deleted_string_nothing_stays_and_of_an_expired_one_its_type_does() {
-        let mut store = Store::default();
-        store.now_ms = 10;
+        let mut store = Store { now_ms: 10, ..Store::default() };
         store.put(b"a", Value::Text(b"1".to_vec()));
         store.put_until(b"b", Value::Text(b"1".to_vec()), Some(10));
         assert!(store.remove(b"a"));

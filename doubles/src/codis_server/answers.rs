@@ -1,7 +1,7 @@
 //! From a request to its reply: slot commands, the wrapper, server commands; everything else is a data command.
 
-use super::source::{Reach, slot};
-use super::{Codis, DATABASES, State, restore};
+use super::order::Reach;
+use super::{Codis, DATABASES, State, info, restore, slots, wrapper};
 use crate::commands::{self, Call, Flavour, Refused, int};
 use crate::store::Bytes;
 use crate::wire::{After, Blank, Node};
@@ -243,16 +243,16 @@ impl Codis {
     ) -> Result<After, Refused> {
         let database = session.database;
         if name == "slotsmgrt-exec-wrapper" {
-            wrapper(state, database, words, out);
+            wrapper::answer(state, database, words, out);
             return Ok(After::Go);
         }
         let reply = &mut Reply::new(out, Version::Resp2);
         let text =
             |at: usize| words.get(at).map(|word| String::from_utf8_lossy(word).to_lowercase());
         match name {
-            "slotsinfo" => info(state, database, words, reply)?,
-            "slotsscan" => scan(state, database, words, reply)?,
-            "slotsdel" => delete(state, database, words, reply)?,
+            "slotsinfo" => slots::info(state, database, words, reply)?,
+            "slotsscan" => slots::scan(state, database, words, reply)?,
+            "slotsdel" => slots::delete(state, database, words, reply)?,
             "slotshashkey" => {
                 reply.array(words.len() - 1);
                 words[1..].iter().for_each(|key| reply.int(SlotCount::DEFAULT.of(key).0.into()));
@@ -263,7 +263,7 @@ impl Codis {
                 batch.iter().for_each(|batch| batch.cancel.cancel());
                 reply.int(i64::from(batch.is_some()));
             }
-            "slotsmgrt-async-status" => status(state, database, reply),
+            "slotsmgrt-async-status" => slots::status(state, database, reply),
             "ping" => match words.get(1) {
                 Some(word) => reply.bulk(word),
                 None => reply.simple("PONG"),
@@ -284,7 +284,7 @@ impl Codis {
                 session.database = database.ok_or(Refused::from("ERR invalid DB index"))?;
                 reply.ok();
             }
-            "info" => reply.bulk(self.info(state).as_bytes()),
+            "info" => reply.bulk(info::text(state, self.port).as_bytes()),
             "config" => match (text(1).as_deref(), text(2)) {
                 (Some("get"), Some(name)) if name == "maxmemory" => {
                     reply.array(2);
@@ -312,164 +312,6 @@ impl Codis {
             _ => reply.ok(),
         }
         Ok(After::Go)
-    }
-
-    fn info(&self, state: &mut State) -> String {
-        let mut lines = vec![
-            "# Server".to_owned(),
-            "redis_version:3.2.11".to_owned(),
-            "redis_mode:standalone".to_owned(),
-            format!("process_id:{}", std::process::id()),
-            format!("tcp_port:{}", self.port),
-            "# Memory".to_owned(),
-            "used_memory:1048576".to_owned(),
-            "maxmemory:0".to_owned(),
-            "# Replication".to_owned(),
-            "role:master".to_owned(),
-            "connected_slaves:0".to_owned(),
-            "# Keyspace".to_owned(),
-        ];
-        for database in 0..DATABASES {
-            let (mut keys, mut ending) = (0, 0);
-            state.store(database).keys().for_each(|(_, entry)| {
-                keys += 1;
-                ending += usize::from(entry.ends_ms.is_some());
-            });
-            if keys > 0 {
-                lines.push(format!("db{database}:keys={keys},expires={ending},avg_ttl=0"));
-            }
-        }
-        lines.iter().map(|line| format!("{line}\r\n")).collect()
-    }
-}
-
-/// SLOTSMGRT-EXEC-WRAPPER key command …: 0, the key is not here; 1, it is on its way and the command writes; 2 and the command's own reply;
-/// −1, the command is malformed. Only the one key is looked at (wrong result E2).
-fn wrapper(state: &mut State, database: i64, words: &[Bytes], out: &mut Vec<u8>) {
-    let (key, command) = (&words[1], &words[2..]);
-    let given = String::from_utf8_lossy(&command[0]).into_owned();
-    let held = state.batches.get(&database).is_some_and(|batch| batch.holds(key));
-    let there = state.store(database).has(key);
-    let row = commands::lookup(&given.to_lowercase());
-    let (code, line) = match row {
-        None => (-1, format!("ERR invalid command specified ({given})")),
-        Some(row) if !row.fits(command.len()) => {
-            (-1, format!("ERR wrong number of arguments for command ({given})"))
-        }
-        Some(_) if !there => (0, "ERR the specified key doesn't exist".to_owned()),
-        Some(row) if row.writes() && held => {
-            (1, "ERR the specified key is being migrated".to_owned())
-        }
-        Some(row) => {
-            out.extend_from_slice(b"*2\r\n:2\r\n");
-            let call = Call { words: command, flavour: Flavour::Redis };
-            let reply = &mut Reply::new(out, Version::Resp2);
-            let _ = commands::run(row, state.store(database), call, reply);
-            return;
-        }
-    };
-    let reply = &mut Reply::new(out, Version::Resp2);
-    reply.array(2);
-    reply.int(code);
-    reply.error(line);
-}
-
-/// SLOTSINFO [start [count]]
-fn info(
-    state: &mut State,
-    database: i64,
-    words: &[Bytes],
-    reply: &mut Reply<'_>,
-) -> Result<(), Refused> {
-    let begin = words.get(1).map_or(Ok(0), |word| slot(word))?;
-    let mut end = 1024;
-    if let Some(word) = words.get(2) {
-        let count = int(word).ok_or(Refused::from(errors::NOT_INTEGER))?;
-        if count < 0 {
-            return Err(format!("ERR invalid slot count = {count}").into());
-        }
-        end = end.min(i64::from(begin) + count);
-    }
-    if words.len() > 3 {
-        return Err(errors::arity("slotsinfo").into());
-    }
-    let places = state.places(database);
-    let found: Vec<_> = (begin..end as u16).map(|slot| (slot, places.count(slot))).collect();
-    let found: Vec<_> = found.into_iter().filter(|(_, count)| *count > 0).collect();
-    reply.array(found.len());
-    for (slot, count) in found {
-        reply.array(2);
-        reply.int(slot.into());
-        reply.int(count as i64);
-    }
-    Ok(())
-}
-
-/// SLOTSSCAN slot cursor [COUNT n]: keys, without letters. The cursor is a number of keys passed.
-fn scan(
-    state: &mut State,
-    database: i64,
-    words: &[Bytes],
-    reply: &mut Reply<'_>,
-) -> Result<(), Refused> {
-    let slot = slot(&words[1])?;
-    let cursor = protocol::number::parse_cursor(&words[2]).ok_or(Refused::from(errors::CURSOR))?;
-    let count = match words.len() {
-        3 => 10,
-        5 if words[3].eq_ignore_ascii_case(b"count") => {
-            let count = int(&words[4]).ok_or(Refused::from(errors::NOT_INTEGER))?;
-            usize::try_from(count)
-                .ok()
-                .filter(|count| *count > 0)
-                .ok_or(Refused::from(errors::SYNTAX))?
-        }
-        5 => return Err(errors::SYNTAX.into()),
-        _ => return Err(errors::arity("slotsscan").into()),
-    };
-    let places = state.places(database);
-    let found: Vec<Bytes> = places.keys(slot).skip(cursor as usize).take(count).cloned().collect();
-    let next = cursor as usize + found.len();
-    reply.array(2);
-    reply.bulk_int(if next < places.count(slot) { next as i64 } else { 0 });
-    reply.array(found.len());
-    found.iter().for_each(|key| reply.bulk(key));
-    Ok(())
-}
-
-/// SLOTSDEL slot …: deletes the keys; per slot, how many are left.
-fn delete(
-    state: &mut State,
-    database: i64,
-    words: &[Bytes],
-    reply: &mut Reply<'_>,
-) -> Result<(), Refused> {
-    let slots = words[1..].iter().map(|word| slot(word)).collect::<Result<Vec<_>, _>>()?;
-    for slot in &slots {
-        let keys: Vec<Bytes> = state.places(database).keys(*slot).cloned().collect();
-        keys.iter().for_each(|key| {
-            state.store(database).remove(key);
-        });
-    }
-    reply.array(slots.len());
-    for slot in slots {
-        reply.array(2);
-        reply.int(slot.into());
-        reply.int(state.places(database).count(slot) as i64);
-    }
-    Ok(())
-}
-
-/// SLOTSMGRT-ASYNC-STATUS, as far as a reader needs it: nothing, or how many keys are on their way.
-fn status(state: &State, database: i64, reply: &mut Reply<'_>) {
-    match state.batches.get(&database) {
-        None => reply.null_array(),
-        Some(batch) => {
-            reply.array(2);
-            reply.bulk(b"batched_iterator");
-            reply.array(2);
-            reply.bulk(b"keys");
-            reply.bulk_int(batch.len() as i64);
-        }
     }
 }
 

@@ -4,23 +4,13 @@
 //! last message sets the right one. The source deletes its keys when the last acknowledgement has come; until then it answers reads of them,
 //! and refuses writes. Nothing takes back what the target has if acknowledgements are lost (wrong result E1).
 
+use super::order::Order;
 use super::payload;
 use crate::store::{Bytes, Entry, Store, Value};
 use protocol::request::encode_request;
 use std::collections::BTreeSet;
-use std::time::Duration;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
-
-/// Arguments 1 to 5 of the four commands.
-#[derive(Clone, Debug)]
-pub(crate) struct Order {
-    pub host: String,
-    pub port: u16,
-    pub limit: Duration,
-    pub bulks: usize,
-    pub bytes: usize,
-}
 
 /// What is on its way, as requests of others see it.
 #[derive(Debug)]
@@ -58,7 +48,7 @@ fn tag(key: &[u8]) -> Option<&[u8]> {
     (tag.len() < key.len()).then_some(tag)
 }
 
-/// One message, and which key of the batch it ends, if it does.
+/// One request to the target.
 #[derive(Debug)]
 pub(crate) struct Message(pub Vec<u8>);
 

@@ -6,7 +6,7 @@ use protocol::reply::{Reply, errors};
 
 /// XADD key id field value …
 pub(super) fn xadd(store: &mut Store, call: &Call<'_>, out: &mut Reply<'_>) -> Done {
-    if call.words.len() % 2 == 0 {
+    if call.words.len().is_multiple_of(2) {
         return Err(errors::arity("xadd").into());
     }
     let now = store.now_ms.unsigned_abs();

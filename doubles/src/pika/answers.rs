@@ -1,14 +1,13 @@
 //! From a request to its reply: slot commands, server commands, transactions; everything else is a data command.
 
 use super::data::Data;
-use super::settings::{FAULTS, Fault};
-use super::{Pika, settable, slots};
-use crate::commands::{self, Refused, int};
+use super::settings::Fault;
+use super::{Pika, connection, settable, slots};
+use crate::commands::{self, Refused};
 use crate::store::Bytes;
 use crate::wire::{After, Blank, Node};
 use protocol::reply::{Reply, Version, errors};
 use std::sync::Arc;
-use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 /// What a connection remembers.
@@ -169,7 +168,7 @@ impl Pika {
             return self.mover(name, words, &mut Reply::new(out, Version::Resp2)).await;
         }
         if name == "double" {
-            return self.control(words, &mut Reply::new(out, Version::Resp2)).await;
+            return self.control(words, &mut Reply::new(out, Version::Resp2));
         }
         self.plain(name, words, session, &mut Reply::new(out, Version::Resp2))
     }
@@ -274,10 +273,13 @@ impl Pika {
             "slotsdel" => out.int(slots::delete(&mut data(), words)),
             "ping" => out.simple("PONG"),
             "echo" => out.bulk(word(1)),
-            "auth" => auth(&data(), words, session, out)?,
-            "select" => select(word(1), out)?,
-            "hello" => hello(out),
-            "client" => client(&text(1), out)?,
+            "auth" => {
+                connection::auth(&data(), words, out)?;
+                session.logged_in = true;
+            }
+            "select" => connection::select(word(1), out)?,
+            "hello" => connection::hello(out),
+            "client" => connection::client(&text(1), out)?,
             "quit" => {
                 out.ok();
                 return Ok(After::Close);
@@ -319,46 +321,6 @@ impl Pika {
         out.int(0);
         Ok(After::Go)
     }
-
-    /// `DOUBLE …`, which no Pika has: a test turns faults on and off, changes the pace, or lets the process crash.
-    async fn control(
-        self: &Arc<Self>,
-        words: &[Bytes],
-        out: &mut Reply<'_>,
-    ) -> Result<After, Refused> {
-        let text =
-            |at: usize| words.get(at).map(|word| String::from_utf8_lossy(word).to_lowercase());
-        let ms = || text(2).and_then(|ms| int(ms.as_bytes())).unwrap_or(0).unsigned_abs();
-        match text(1).unwrap_or_default().as_str() {
-            "restart" => {
-                let pika = Arc::clone(self);
-                tokio::spawn(async move { pika.restart().await });
-            }
-            "die" => return Ok(After::Die("asked to".to_owned())),
-            "pace" => self.data().settings.pace = Duration::from_millis(ms()),
-            "stall" => self.data().settings.stall = Duration::from_millis(ms()),
-            "ending" => self.data().settings.ending = Duration::from_millis(ms()),
-            "fault" => {
-                let fault = text(2).unwrap_or_default().parse::<Fault>();
-                let fault = fault.map_err(|error| format!("ERR {error}"))?;
-                let faults = &mut self.data().settings.faults;
-                match text(3).as_deref() {
-                    Some("off") => faults.remove(fault),
-                    _ => faults.add(fault),
-                }
-            }
-            "faults" => {
-                let faults = self.data().settings.faults;
-                let on: Vec<_> = FAULTS.iter().filter(|(fault, ..)| faults.has(*fault)).collect();
-                out.array(on.len());
-                on.iter().for_each(|(_, name, _)| out.bulk(name.as_bytes()));
-                return Ok(After::Go);
-            }
-            _ => return Err(errors::SYNTAX.into()),
-        }
-        out.ok();
-        Ok(After::Go)
-    }
 }
 
 fn fits(arity: i16, count: usize) -> bool {
@@ -370,62 +332,4 @@ fn pair(out: &mut Reply<'_>, first: i64, second: i64) {
     out.array(2);
     out.int(first);
     out.int(second);
-}
-
-fn auth(
-    data: &Data,
-    words: &[Bytes],
-    session: &mut Session,
-    out: &mut Reply<'_>,
-) -> Result<(), Refused> {
-    let Some(given) = words.last().filter(|_| words.len() <= 3) else {
-        return Err(errors::WRONG_PASS.into());
-    };
-    let password = &data.settings.password;
-    if password.is_empty() {
-        return Err("ERR Client sent AUTH, but no password is set".into());
-    }
-    if given != password.as_bytes() && !data.has(Fault::AnyPassword) {
-        return Err(errors::WRONG_PASS.into());
-    }
-    session.logged_in = true;
-    out.ok();
-    Ok(())
-}
-
-fn select(database: &[u8], out: &mut Reply<'_>) -> Result<(), Refused> {
-    match int(database) {
-        Some(0) => {
-            out.ok();
-            Ok(())
-        }
-        Some(_) => Err("ERR invalid DB index for 'select DB index is out of range'".into()),
-        None => Err("ERR invalid DB index for 'select'".into()),
-    }
-}
-
-/// The same for every version.
-fn hello(out: &mut Reply<'_>) {
-    out.array(8);
-    out.bulk(b"server");
-    out.bulk(b"redis");
-    out.bulk(b"proto");
-    out.int(2);
-    out.bulk(b"mode");
-    out.bulk(b"classic");
-    out.bulk(b"role");
-    out.bulk(b"master");
-}
-
-fn client(subcommand: &str, out: &mut Reply<'_>) -> Result<(), Refused> {
-    match subcommand {
-        "setname" | "kill" => out.ok(),
-        "getname" => out.bulk(b""),
-        "list" => out.bulk(b"addr=127.0.0.1:40000 fd=61 idle=0\n"),
-        _ => {
-            let line = "ERR Syntax error, try CLIENT (LIST [order by [addr|idle]| KILL ip:port)";
-            return Err(line.into());
-        }
-    }
-    Ok(())
 }

@@ -19,7 +19,7 @@ impl Pika {
     }
 
     fn section(&self, name: &str, argument: &str) -> Option<String> {
-        let lines = match name {
+        let mut lines = match name {
             "server" => self.server(),
             "data" => {
                 let keys = self.data().store.keys().count();
@@ -42,7 +42,8 @@ impl Pika {
             "keyspace" => vec!["# Keyspace".to_owned(), HINT.to_owned()],
             _ => return None,
         };
-        Some(lines.iter().map(|line| format!("{line}\r\n")).collect())
+        lines.push(String::new());
+        Some(lines.join("\r\n"))
     }
 
     fn server(&self) -> Vec<String> {

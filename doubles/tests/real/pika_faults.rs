@@ -1,9 +1,6 @@
 //! The faults of the Pika double that a table of replies cannot show: deaths, passwords, slow targets, and each switch turned.
 
-#[path = "support/client.rs"]
-mod client;
-
-use client::{Client, until};
+use crate::client::{self, Client, until};
 use doubles::Running;
 use doubles::pika::{self, Fault, Settings};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};

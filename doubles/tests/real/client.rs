@@ -1,5 +1,4 @@
 //! A client that sees replies as bytes, and the patterns replies are compared with.
-#![expect(dead_code, reason = "each test program uses its part")]
 
 use protocol::request::encode_request;
 use protocol::slicer::ReplyScan;

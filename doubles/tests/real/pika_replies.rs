@@ -5,10 +5,7 @@
 //! anything. With PIKA_SOURCE and PIKA_TARGET set to two addresses the same lines go to those, real Pikas, instead of doubles: what is
 //! written here can be seen to be true.
 
-#[path = "support/client.rs"]
-mod client;
-
-use client::{Client, PATIENCE, alike};
+use crate::client::{Client, PATIENCE, alike};
 use doubles::Running;
 use doubles::pika::{self, Settings};
 use protocol::request::encode_request;

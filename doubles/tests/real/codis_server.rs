@@ -2,10 +2,7 @@
 //!
 //! With CODIS_SOURCE and CODIS_TARGET set to two addresses the table goes to those, real codis-servers.
 
-#[path = "support/client.rs"]
-mod client;
-
-use client::{Client, alike};
+use crate::client::{self, Client, alike};
 use doubles::Running;
 use doubles::codis_server::{self, Settings};
 use std::time::Duration;
