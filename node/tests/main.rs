@@ -11,12 +11,12 @@
 )]
 
 mod harness;
+mod oracle;
 
 mod basics;
 mod blocking;
 mod concurrency;
 mod crash;
-mod differential;
 mod expiry;
 mod handoff;
 mod limits;

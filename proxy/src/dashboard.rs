@@ -1,7 +1,9 @@
 //! A proxy that a codis-dashboard drives: it fills the slots, tells us to start, asks how we are, and stops us.
 
+pub mod admin;
 mod router;
 mod statistics;
 
+pub(crate) use router::Order;
 pub use router::{Phase, Router};
 pub use statistics::{Detail, Statistics};

@@ -19,6 +19,8 @@ pub(crate) struct WorkerMetrics {
     pub(crate) clients: Cell,
     pub(crate) clients_accepted: Cell,
     pub(crate) clients_refused: Cell,
+    /// Clients that were sent away behind an error of ours.
+    pub(crate) broken_off: Cell,
     pub(crate) gone: [Cell; GONE.len()],
     pub(crate) receive_bytes: Cell,
     pub(crate) send_bytes: Cell,
@@ -73,14 +75,14 @@ macro_rules! kinds {
     };
 }
 
-kinds! { /** Why a client's connection ended. */ Gone GONE { Client "client", Idle "idle", Protocol "protocol", Killed "killed", Stop "stop", Io "io" } }
+kinds! { /** Why a client's connection ended. */ Gone GONE { Client "client", Idle "idle", Protocol "protocol", Killed "killed", Stop "stop", Io "io", Failure "failure" } }
 kinds! { /** Why we answered with an error of our own. */ Refused REFUSED {
     Unknown "unknown_command", Unserved "refused", Arity "arity", CrossSlot "crossslot", NoAuth "noauth", NodeDown "node_down",
-    UnknownFate "unknown_fate", HoldTimeout "hold_timeout", Other "other",
+    UnknownFate "unknown_fate", HoldTimeout "hold_timeout", Http "http", Other "other",
 } }
 kinds! { /** The words that turn a request away. */ BounceKind BOUNCES { Hold "hold", Moved "moved", Ask "ask" } }
 kinds! { /** Why a request was sent again. */ Repeat REPEATS { Bounced "bounced", Unsent "unsent", Read "read" } }
-kinds! { /** Why a slot is held. */ HoldKind HOLDS { Bounce "bounce", NodeDown "node_down", Route "route" } }
+kinds! { /** Why a slot is held. */ HoldKind HOLDS { Bounce "bounce", NodeDown "node_down", Route "route", Fill "fill" } }
 kinds! { /** How a held request went on. */ HeldEnd HELD_ENDS { Released "released", Timeout "timeout", NodeDown "node_down", } }
 kinds! { /** Why a session was not read. */ Pressure PRESSURE { Hold "hold", Session "session", Process "process" } }
 kinds! { /** How an attempt to connect to a node ended. */ Connect CONNECTS { Ok "ok", Refused "refused", Timeout "timeout", Handshake "handshake" } }
@@ -95,7 +97,7 @@ impl Refused {
             Self::CrossSlot
         } else if is("ERR wrong number of arguments") {
             Self::Arity
-        } else if is("ERR command '") {
+        } else if is("ERR command '") || is("ERR handle request, command '") {
             Self::Unserved
         } else {
             Self::Other
@@ -111,6 +113,7 @@ impl WorkerMetrics {
             clients: Cell::default(),
             clients_accepted: Cell::default(),
             clients_refused: Cell::default(),
+            broken_off: Cell::default(),
             gone: Default::default(),
             receive_bytes: Cell::default(),
             send_bytes: Cell::default(),

@@ -4,6 +4,7 @@
 //! would not take at once. When something must wait (a bound, or a command that may not overtake others), what was read stays in the inbox.
 
 mod alone;
+mod codis;
 pub(crate) mod replies;
 mod requests;
 mod state;
@@ -174,8 +175,10 @@ impl Session {
         line: &str,
         outcome: Outcome,
     ) {
+        let line = if worker.is_codis() { codis::failure(line) } else { line.into() };
         let frame = format!("-{line}\r\n");
         self.bring(worker, number, part, Frame::Short(frame.as_bytes()), Some(outcome));
+        self.failed(worker);
     }
 
     fn bring(

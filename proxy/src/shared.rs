@@ -34,9 +34,10 @@ pub(crate) struct Shared {
 
 impl Shared {
     pub(crate) fn new(config: Config) -> Self {
+        let config = Arc::new(config.with_codis());
         Self {
             live: Live::new(&config),
-            router: config.codis.as_ref().map(|codis| Arc::new(Router::new(codis))),
+            router: config.codis.as_ref().map(|codis| Arc::new(Router::new(codis, &config))),
             clients: Clients::default(),
             slow_log: SlowLog::default(),
             registry: Registry::new(config.workers),
@@ -45,7 +46,7 @@ impl Shared {
             started: Instant::now(),
             nodes: DashMap::new(),
             run_id: format!("{:032x}{:08x}", rand::random::<u128>(), rand::random::<u32>()),
-            config: Arc::new(config),
+            config,
         }
     }
 }

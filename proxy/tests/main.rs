@@ -9,6 +9,7 @@
 
 mod blocking;
 mod cluster;
+mod codis;
 mod commands;
 mod fake;
 mod losing;

@@ -67,6 +67,7 @@ fn ours(name: &str, decision: Decision) -> String {
         RouteRule::Refused(_) => "refused",
     });
     match (done, decision, spoken(name)) {
+        (Some("refused"), Decision::Better(how), _) => format!("one slot: {how}"),
         (None, Decision::Better(how), _) if matches!(name, "HOST:" | "POST") => how.to_owned(),
         (None | Some("refused"), Decision::Refused(why), _) => format!("refused: {why}"),
         (None, ..) => "refused".to_owned(),

@@ -9,7 +9,16 @@ use protocol::reply::{Reply, Version};
 use protocol::slicer::{Args, Limits, slice_request};
 
 /// Ours alone.
-const OURS: [&str; 5] = ["slipway", "slotsdel", "slotshashkey", "slotsinfo", "slotsscan"];
+const OURS: [&str; 8] = [
+    "codis.info",
+    "pconfig",
+    "slipway",
+    "slotsdel",
+    "slotshashkey",
+    "slotsinfo",
+    "slotsmapping",
+    "slotsscan",
+];
 
 fn written(version: Version, write: impl FnOnce(&mut Reply<'_>)) -> Value {
     let mut bytes = Vec::new();
