@@ -30,7 +30,7 @@ struct Flags {
     #[arg(long, default_value_t = 0)]
     stall_ms: u64,
     /// Milliseconds the migration thread needs to end.
-    #[arg(long, default_value_t = 2)]
+    #[arg(long, default_value_t = 5)]
     ending_ms: u64,
     /// A fault to turn on.
     #[arg(long)]

@@ -12,7 +12,11 @@ pub(super) fn del(store: &mut Store, call: &Call<'_>, out: &mut Reply<'_>) -> Do
 }
 
 pub(super) fn exists(store: &mut Store, call: &Call<'_>, out: &mut Reply<'_>) -> Done {
-    let count = call.from(1).iter().filter(|key| store.has(key)).count();
+    // Of a deleted stream Pika keeps a record that counts as a key.
+    let there = |store: &mut Store, key: &[u8]| {
+        store.has(key) || call.is_pika() && store.buried(key) == Some(Kind::Stream)
+    };
+    let count = call.from(1).iter().filter(|key| there(store, key)).count();
     out.int(count as i64);
     Ok(())
 }
@@ -23,11 +27,14 @@ pub(super) fn ttl(store: &mut Store, call: &Call<'_>, out: &mut Reply<'_>) -> Do
     let unit = if call.option(0) == "ttl" { 1000 } else { 1 };
     let now_ms = store.now_ms;
     let missing = |store: &Store| match store.buried(key) {
-        None if call.is_pika() => 0,
+        None | Some(Kind::Stream) if call.is_pika() => 0,
         _ => -2,
     };
+    let stream = call.is_pika() && store.kind(key) == Some(Kind::Stream);
     let answer = match store.entry(key).map(|entry| entry.ends_ms) {
         None => missing(store),
+        // A Pika stream has no end, and says so with 0.
+        Some(_) if stream => 0,
         Some(None) => -1,
         // Redis rounds to the nearest second, Pika cuts.
         Some(Some(ends)) if unit == 1000 && !call.is_pika() => (ends - now_ms + 500) / 1000,

@@ -156,12 +156,12 @@ pub(super) fn linsert(store: &mut Store, call: &Call<'_>, out: &mut Reply<'_>) -
 }
 
 pub(super) fn rpoplpush(store: &mut Store, call: &Call<'_>, out: &mut Reply<'_>) -> Done {
-    store.find::<List>(call.word(2))?;
-    let value = store.find::<List>(call.key())?.and_then(List::pop_back);
-    let Some(value) = value else {
+    if !store.has(call.key()) {
         out.null();
         return Ok(());
-    };
+    }
+    store.find::<List>(call.word(2))?;
+    let value = store.find::<List>(call.key())?.and_then(List::pop_back).unwrap_or_default();
     store.make::<List>(call.word(2))?.push_front(value.clone());
     store.tidy(call.key());
     out.bulk(&value);

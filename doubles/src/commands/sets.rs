@@ -71,7 +71,9 @@ pub(super) fn spop(store: &mut Store, call: &Call<'_>, out: &mut Reply<'_>) -> D
 }
 
 pub(super) fn smove(store: &mut Store, call: &Call<'_>, out: &mut Reply<'_>) -> Done {
-    store.find::<Set>(call.word(2))?;
+    if store.has(call.key()) {
+        store.find::<Set>(call.word(2))?;
+    }
     let member = call.word(3);
     let moved = store.find::<Set>(call.key())?.is_some_and(|set| set.remove(member));
     if moved {

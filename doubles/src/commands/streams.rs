@@ -1,7 +1,7 @@
 //! Streams, as much as a migration needs to trip over them.
 
 use super::{Call, Done, Refused};
-use crate::store::{Id, Store, Stream};
+use crate::store::{Id, Kind, Store, Stream};
 use protocol::reply::{Reply, errors};
 
 /// XADD key id field value …
@@ -53,8 +53,9 @@ pub(crate) fn text(id: Id) -> String {
 
 /// XLEN. Of a missing stream Pika says `no such key`.
 pub(super) fn xlen(store: &mut Store, call: &Call<'_>, out: &mut Reply<'_>) -> Done {
+    let deleted = store.buried(call.key()) == Some(Kind::Stream);
     match store.find::<Stream>(call.key())? {
-        None if call.is_pika() => return Err(errors::NO_KEY.into()),
+        None if call.is_pika() && !deleted => return Err(errors::NO_KEY.into()),
         found => out.int(found.map_or(0, |stream| stream.entries.len() as i64)),
     }
     Ok(())

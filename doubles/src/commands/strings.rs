@@ -111,6 +111,8 @@ pub(super) fn strlen(store: &mut Store, call: &Call<'_>, out: &mut Reply<'_>) ->
 pub(super) fn getrange(store: &mut Store, call: &Call<'_>, out: &mut Reply<'_>) -> Done {
     let (start, stop) = (call.int(2)?, call.int(3)?);
     let value = text(store, call.key())?.cloned().unwrap_or_default();
+    // Unlike a list's, an end before the first byte is the first byte.
+    let stop = stop.max(-(value.len() as i64));
     out.bulk(&value[span(start, stop, value.len())]);
     Ok(())
 }
@@ -128,7 +130,12 @@ pub(super) fn setrange(store: &mut Store, call: &Call<'_>, out: &mut Reply<'_>) 
         let line = if call.is_pika() { errors::WRONG_TYPE } else { "ERR offset is out of range" };
         return Err(line.into());
     };
-    let (piece, value) = (call.word(3), store.make::<Bytes>(call.key())?);
+    let piece = call.word(3);
+    if piece.is_empty() && !call.is_pika() {
+        out.int(text(store, call.key())?.map_or(0, |value| value.len()) as i64);
+        return Ok(());
+    }
+    let value = store.make::<Bytes>(call.key())?;
     value.resize(value.len().max(offset + piece.len()), 0);
     value[offset..offset + piece.len()].copy_from_slice(piece);
     out.int(value.len() as i64);
@@ -174,6 +181,7 @@ pub(super) fn incr(store: &mut Store, call: &Call<'_>, out: &mut Reply<'_>) -> D
     let by = if name.ends_with("by") { call.int(2)? } else { 1 };
     let by = if name.starts_with('d') { by.checked_neg() } else { Some(by) };
     let old = match text(store, call.key())? {
+        Some(value) if value.is_empty() && call.is_pika() => 0,
         Some(value) => int(value).ok_or(Refused::from(errors::NOT_INTEGER))?,
         None => 0,
     };
@@ -184,7 +192,8 @@ pub(super) fn incr(store: &mut Store, call: &Call<'_>, out: &mut Reply<'_>) -> D
 }
 
 pub(super) fn incr_by_float(store: &mut Store, call: &Call<'_>, out: &mut Reply<'_>) -> Done {
-    let old = text(store, call.key())?.map_or(Some(0.0), |value| double(value));
+    let old = text(store, call.key())?.filter(|value| !value.is_empty());
+    let old = old.map_or(Some(0.0), |value| double(value));
     let (Some(old), Some(by)) = (old, double(call.word(2))) else {
         return Err(errors::NOT_FLOAT.into());
     };
@@ -203,6 +212,11 @@ pub(super) fn setbit(store: &mut Store, call: &Call<'_>, out: &mut Reply<'_>) ->
         b"1" => 1,
         _ => return Err("ERR bit is not an integer or out of range".into()),
     };
+    // Pika makes no key for a bit that is 0.
+    if bit == 0 && call.is_pika() && !store.has(call.key()) {
+        out.int(0);
+        return Ok(());
+    }
     let (at, shift) = (offset as usize / 8, 7 - offset % 8);
     let value: &mut Bytes = store.make(call.key())?;
     value.resize(value.len().max(at + 1), 0);

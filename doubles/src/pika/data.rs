@@ -81,7 +81,7 @@ impl Data {
             return;
         }
         if row.writes() {
-            self.file(row.name, words, &out[before..] == b":0\r\n");
+            self.file(row.name, words, &out[before..] == b"$-1\r\n");
             self.write_through(row, call);
         } else {
             self.load(row.name, call.key());
@@ -190,7 +190,8 @@ impl Data {
             return;
         }
         if self.has(Fault::Untracked) {
-            let unmade = nothing && matches!(name, "lpushx" | "rpushx" | "linsert" | "msetnx");
+            // SET NX or XX that did not set, and RPOPLPUSH of nothing, file nothing; LPUSHX, LINSERT, MSETNX do even so.
+            let unmade = nothing && matches!(name, "set" | "rpoplpush");
             let Some((letter, places)) = index::filed(name, words.len()) else { return };
             for key in places.iter().filter(|_| !unmade).filter_map(|place| words.get(*place)) {
                 index::add(&mut self.store, slots, letter, key);

@@ -37,7 +37,7 @@ impl Default for Settings {
             keys_per_exchange: 64,
             slots: SlotCount::DEFAULT,
             pace: Duration::ZERO,
-            ending: Duration::from_millis(2),
+            ending: Duration::from_millis(5),
             background: Duration::from_millis(20),
             stall: Duration::ZERO,
             faults: Faults::default(),
