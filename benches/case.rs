@@ -45,7 +45,7 @@ impl Case {
 pub(crate) enum Size {
     /// What has a pass line, for a few minutes.
     Small,
-    /// Every case with every pipeline and number of clients: hours.
+    /// Every case with every pipeline and number of clients: an hour or two.
     Full,
 }
 

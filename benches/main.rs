@@ -44,7 +44,7 @@ pub(crate) const RATES: [u32; 2] = [10_000, 2_000];
 /// Proxy and node beside the peers that are found; docs/BENCH.md says more.
 #[derive(Debug, Parser)]
 struct Args {
-    /// small: what has a pass line, for minutes; full: everything, for hours
+    /// small: what has a pass line, for minutes; full: everything, for an hour or two
     #[arg(long, env = "BENCH_SIZE", value_enum, default_value_t = Size::Small)]
     size: Size,
     /// Only cases whose name contains one of these (comma between them)

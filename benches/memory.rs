@@ -15,6 +15,21 @@ use std::time::{Duration, Instant};
 pub(crate) const CLIENTS: &str = "idle-clients";
 pub(crate) const BACKLOG: &str = "unread-pipeline";
 
+/// What is told of them, in this order.
+pub(crate) const CLIENTS_VALUES: [&str; 9] = [
+    "rss_start_mib",
+    "rss_50_used_mib",
+    "rss_1000_connected_mib",
+    "rss_1000_used_mib",
+    "rss_10000_connected_mib",
+    "rss_10000_used_mib",
+    "rss_left_3s_mib",
+    "rss_left_15s_mib",
+    "kept_share",
+];
+pub(crate) const BACKLOG_VALUES: [&str; 5] =
+    ["answered", "errors", "taken_unread_share", "rss_after_mib", "rss_most_mib"];
+
 /// Requests that one client sends before it reads, the value they ask for, and how long it does not read.
 const BACKLOG_REQUESTS: usize = 200_000;
 const BACKLOG_VALUE_BYTES: usize = 100;
@@ -48,6 +63,7 @@ impl Bench {
         for Left { subject, at, mut values } in left {
             sleep(LEFT_LATE.saturating_sub(at.elapsed()));
             values.push(("rss_left_15s_mib", resident_mib(subject.processes())?[0]));
+            values.push(("kept_share", kept_share(&values)));
             self.record.add(CLIENTS, &subject.name, 0, &values);
         }
         Ok(())
@@ -64,6 +80,13 @@ impl Bench {
         }
         Ok(())
     }
+}
+
+/// Of the memory that the clients took, what is still held.
+fn kept_share(values: &Values) -> f64 {
+    let of = |name| values.iter().find(|(known, _)| *known == name).map_or(0.0, |(_, mib)| *mib);
+    let start = of("rss_start_mib");
+    (of("rss_left_15s_mib") - start).max(0.0) / (of("rss_10000_used_mib") - start).max(0.1)
 }
 
 fn clients(subject: &Subject) -> Result<Values> {
@@ -124,7 +147,9 @@ fn unread(subject: &Subject) -> Result<Values> {
     let begin = Instant::now();
     let mut sent = 0;
     while begin.elapsed() < UNREAD {
-        sent += write_some(&mut stream, &requests[sent..])?;
+        // Being cut off is an answer too: what came before is counted.
+        let Ok(more) = write_some(&mut stream, &requests[sent..]) else { break };
+        sent += more;
         sleep(Duration::from_millis(1));
     }
     let before_reading = sent as f64 / requests.len() as f64;

@@ -67,8 +67,10 @@ pub(crate) fn show(to: &mut impl Write, record: &Record, verdicts: &[Verdict]) -
     let beside = stall::Disturbance::ALL.map(stall::Disturbance::name);
     let noticed = "What others notice of one client, ms: p99 before -> p99 / max beside it";
     table(to, record, noticed, &others(&beside), disturbed)?;
-    values(to, record, "Memory for idle clients, MiB", memory::CLIENTS)?;
-    values(to, record, "200,000 GETs in one pipeline, unread for 3 s", memory::BACKLOG)?;
+    let idle = "Memory for idle clients, MiB";
+    values(to, record, idle, (memory::CLIENTS, &memory::CLIENTS_VALUES))?;
+    let unread = "200,000 GETs in one pipeline, unread for 3 s";
+    values(to, record, unread, (memory::BACKLOG, &memory::BACKLOG_VALUES))?;
     refusals(to, record)?;
     show_verdicts(to, verdicts)
 }
@@ -126,18 +128,22 @@ fn table(
 }
 
 /// A line a value of one case, a column a subject.
-fn values(to: &mut impl Write, record: &Record, title: &str, case: &str) -> Result<()> {
-    let mut names: Vec<&str> = Vec::new();
-    for sample in record.samples.iter().filter(|sample| sample.case == case) {
-        names.extend(sample.values.keys().filter(|name| !names.contains(name)).collect::<Vec<_>>());
-    }
-    let subjects = record.subjects.iter().map(|subject| subject.name.clone());
-    let mut rows = vec![std::iter::once("value".to_owned()).chain(subjects).collect()];
+fn values(
+    to: &mut impl Write,
+    record: &Record,
+    title: &str,
+    (case, names): (&str, &[&str]),
+) -> Result<()> {
+    let subjects = || record.subjects.iter().map(|subject| subject.name.as_str());
+    let mut rows: Vec<Vec<String>> =
+        vec![std::iter::once("value").chain(subjects()).map(str::to_owned).collect()];
     for name in names {
-        let cell = |subject: &str| number(record, case, subject, name, 1);
-        let cells =
-            record.subjects.iter().map(|s| cell(&s.name).unwrap_or_else(|| NOTHING.to_owned()));
-        rows.push(std::iter::once(name.to_owned()).chain(cells).collect());
+        let cells: Vec<_> =
+            subjects().map(|subject| number(record, case, subject, name, 1)).collect();
+        if cells.iter().any(Option::is_some) {
+            let written = cells.into_iter().map(|cell| cell.unwrap_or_else(|| NOTHING.to_owned()));
+            rows.push(std::iter::once((*name).to_owned()).chain(written).collect());
+        }
     }
     write_rows(to, title, &rows)
 }

@@ -95,7 +95,7 @@ pub(crate) fn lines() -> Vec<Line> {
     };
     other(&steady::name(10_000), "p50_ms", Bar::AddedTo(REDIS), 0.06, 0.06);
     other(memory::CLIENTS, "rss_10000_used_mib", Bar::Itself, 47.0, 20.0);
-    other(memory::CLIENTS, "rss_left_15s_mib", Bar::Itself, 20.0, 20.0);
+    other(memory::CLIENTS, "kept_share", Bar::Itself, 0.5, 0.2);
     other(memory::BACKLOG, "answered", Bar::AtLeast, 200_000.0, 200_000.0);
     other(memory::BACKLOG, "errors", Bar::Itself, 0.0, 0.0);
     other(memory::BACKLOG, "rss_most_mib", Bar::Itself, 81.0, 61.0);
