@@ -18,4 +18,5 @@ mod node_down;
 mod settings;
 
 mod size;
+mod stand_in;
 mod tidy;

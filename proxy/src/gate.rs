@@ -9,17 +9,19 @@ mod timer;
 pub(crate) use hold::{Hold, Stage, Stuck};
 pub(crate) use timer::run as run_timer;
 
+use crate::dialect::Dialect;
 use crate::metrics::{HeldEnd, HoldKind, Pressure, Refused, Repeat};
 use crate::request::{Kept, Origin, Request, Slots};
-use crate::routes::{NodeIndex, Way};
+use crate::routes::{NOBODY, NodeIndex, Way};
 use crate::session::Session;
 use crate::session::replies::{Frame, Outcome};
 use crate::split::{Group, KeySlots, Part, Whole};
 use crate::upstream::Key;
 use crate::words::{Bounce, Moved, News, Word};
 use crate::worker::Worker;
-use cluster::Slot;
 use cluster::route::Route;
+use cluster::{Epoch, Slot};
+use codis::commands::texts::SLOT_NOT_READY;
 use protocol::slicer::{Args, slice_request};
 use service::failpoint;
 use std::collections::HashMap;
@@ -79,7 +81,11 @@ impl Gate {
 
     /// Ends the hold of a slot that holds nothing and waits for nothing.
     fn end_if_empty(&mut self, worker: &Worker, slot: Slot) {
-        if self.holds.get(&slot).is_some_and(|h| h.len() == 0 && h.stage != Stage::Draining) {
+        if self
+            .holds
+            .get(&slot)
+            .is_some_and(|h| h.len() == 0 && h.stage != Stage::Draining && !h.is_locked())
+        {
             self.holds.remove(&slot);
             worker.routes.open(slot);
             worker.metrics.holds_open.sub(1);
@@ -95,7 +101,7 @@ impl Gate {
 impl Worker {
     /// Whether the gate has room for a request of the slot. If not, the session is woken when there may be.
     pub(crate) fn room(&self, slot: Slot, session: &Rc<Session>) -> Room {
-        if let Way::Open(_) = self.routes.way(slot) {
+        if self.routes.way(slot) != Way::Held {
             return Room::Enough;
         }
         let mut gate = self.gate.borrow_mut();
@@ -235,7 +241,16 @@ impl Worker {
 
     /// A node names the owner of a slot.
     pub(crate) fn learn(&self, from: NodeIndex, slot: Slot, moved: &Moved) {
-        let node = self.routes.node(&moved.addr);
+        let node = match &self.shared.router {
+            // A group may have another primary by now.
+            Some(router) => {
+                let node = self.routes.node(&router.current(&moved.addr));
+                // Nodes of ours hand slots to nodes of ours.
+                self.dialects.learn(node, Dialect::Slipway);
+                node
+            }
+            None => self.routes.node(&moved.addr),
+        };
         let news = Route { node, epoch: moved.epoch, token: moved.token };
         if self.take_route(slot, Some(from), news) {
             self.metrics.redirects.add(1);
@@ -245,8 +260,11 @@ impl Worker {
 
     /// A node does not know where a slot is: the table may, or a newer one.
     pub(crate) fn look_up(&self, from: NodeIndex, slot: Slot) {
-        let in_table = self.routes.in_table(&self.source.tables.borrow(), slot);
-        if let Some(news) = in_table {
+        let known = match &self.shared.router {
+            Some(_) => Some(Route { node: self.fills.hint(slot), epoch: Epoch(0), token: None }),
+            None => self.routes.in_table(&self.source.tables.borrow(), slot),
+        };
+        if let Some(news) = known {
             self.take_route(slot, Some(from), news);
         }
         self.refresh();
@@ -284,6 +302,25 @@ impl Worker {
         }
     }
 
+    /// Nothing of the slot leaves from now on.
+    pub(crate) fn lock(&self, slot: Slot) {
+        self.gate.borrow_mut().hold(self, slot, HoldKind::Fill).lock();
+    }
+
+    /// What waits for the slot may leave.
+    pub(crate) fn unlock(self: &Rc<Self>, slot: Slot) {
+        if let Some(hold) = self.gate.borrow_mut().holds.get_mut(&slot) {
+            hold.unlock();
+        }
+        self.settle(slot);
+        self.gate.borrow_mut().end_if_empty(self, slot);
+    }
+
+    /// Whether whoever fills the slots has locked this one.
+    pub(crate) fn is_locked(&self, slot: Slot) -> bool {
+        self.gate.borrow().holds.get(&slot).is_some_and(Hold::is_locked)
+    }
+
     /// Decides what comes next for a slot, and does it.
     pub(crate) fn settle(self: &Rc<Self>, slot: Slot) {
         self.time_out(slot);
@@ -292,6 +329,9 @@ impl Worker {
         let Some(hold) = gate.holds.get_mut(&slot) else { return };
         let belief = self.routes.route(slot);
         let before = hold.stage;
+        if hold.is_locked() && self.routes.in_flight(slot) == 0 {
+            self.fills.drained();
+        }
         if hold.decide(self.routes.in_flight(slot), belief, self.now()) != Stage::Releasing {
             return;
         }
@@ -303,6 +343,14 @@ impl Worker {
         while self.routes.in_flight(slot) < self.config.hold.drain_in_flight_max {
             let Some(hold) = gate.holds.get_mut(&slot) else { break };
             let Some(next) = hold.next() else { break };
+            if belief.node == NOBODY {
+                let failed: Vec<_> = hold.take_all().collect();
+                for kept in failed {
+                    gate.let_go(self, &kept, HeldEnd::NodeDown);
+                    self.fail_offline(&kept.request.origin);
+                }
+                break;
+            }
             let key = self.key(belief.node, slot, next.request.flavour);
             let upstream = self.upstream(key);
             if !upstream.is_up() {
@@ -356,6 +404,12 @@ impl Worker {
             }
             Origin::Nobody | Origin::Where(_) => {}
         }
+    }
+
+    /// Answers a request of a slot that nobody serves.
+    pub(crate) fn fail_offline(&self, origin: &Origin) {
+        self.metrics.refused[Refused::Other as usize].add(1);
+        self.fail(origin, SLOT_NOT_READY, Outcome::ProxyError);
     }
 
     /// Answers a request whose node has been down for too long.

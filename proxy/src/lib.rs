@@ -11,6 +11,7 @@
 pub mod config;
 mod cursors;
 pub mod dashboard;
+mod dialect;
 mod error;
 mod gate;
 mod health;
@@ -40,6 +41,7 @@ mod words;
 mod worker;
 
 pub use config::Config;
+pub use dialect::Dialect;
 pub use error::Error;
 pub use source::TableSource;
 
@@ -112,6 +114,11 @@ impl Proxy {
             thread.map_err(|source| Error::System { what: "start a thread", source })?;
             done.push(receiver);
         }
+        let following = self.shared.router.clone().map(|router| {
+            let stop = shutdown.clone();
+            tokio::spawn(async move { stop.run_until_cancelled(router.follow_dialects()).await })
+        });
+        let sampling = tokio::spawn(dashboard::run(Arc::clone(&self.shared), shutdown.clone()));
         let mut result = Ok(());
         for (number, receiver) in done.into_iter().enumerate() {
             let ended = receiver.await.unwrap_or(Err(Error::Worker(number)));
@@ -120,6 +127,10 @@ impl Proxy {
             }
             result = result.and(ended);
         }
+        if let Some(following) = following {
+            following.abort();
+        }
+        sampling.abort();
         result
     }
 }

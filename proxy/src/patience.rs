@@ -5,6 +5,7 @@ use crate::routes::NodeIndex;
 use crate::words::{Bounce, Word};
 use crate::worker::Worker;
 use cluster::Slot;
+use codis::commands::texts::SLOT_NOT_READY;
 use std::rc::Rc;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
@@ -44,6 +45,7 @@ impl Patience {
         why: Unreachable,
     ) -> Result<(), String> {
         let (limit, line) = match why {
+            Unreachable::Offline => return Err(SLOT_NOT_READY.to_owned()),
             Unreachable::Full(max) => (
                 worker.config.hold.timeout,
                 format!(
@@ -81,6 +83,13 @@ impl Patience {
             worker.refresh();
         }
         self.wait(timeout).await.map_err(|()| line(bounce.slot))
+    }
+
+    /// Whoever fills the slots has locked this one: waits a moment. The error is the line for the client when time is up.
+    pub(crate) async fn locked(&mut self, worker: &Rc<Worker>, slot: Slot) -> Result<(), String> {
+        let timeout = worker.config.hold.timeout;
+        let line = format!("TRYAGAIN slot {slot} is locked, held for {} s", timeout.as_secs());
+        self.wait(timeout).await.map_err(|()| line)
     }
 
     async fn wait(&mut self, limit: Duration) -> Result<(), ()> {

@@ -3,7 +3,7 @@
 //! A connection on which a request was turned away is dropped, not resumed: with it goes the node's memory of what is stuck on it.
 
 use crate::request::FlavourIndex;
-use crate::routes::NodeIndex;
+use crate::routes::{NOBODY, NodeIndex};
 use crate::upstream::connect;
 use crate::worker::Worker;
 use bytes::{Bytes, BytesMut};
@@ -66,9 +66,14 @@ impl Worker {
                 return Ok(mine(stream));
             }
         }
+        if node == NOBODY {
+            return Err(Unreachable::Offline);
+        }
         let addr = self.routes.addr(node);
-        let stream = connect(self, &addr, self.flavour(flavour)).await;
-        stream.map(mine).map_err(|(_, why)| Unreachable::Down(why))
+        let connected = connect(&self.config, &addr, self.flavour(flavour)).await;
+        let (stream, dialect) = connected.map_err(|(_, why)| Unreachable::Down(why))?;
+        self.learn_dialect(node, dialect);
+        Ok(mine(stream))
     }
 
     /// Closes private connections that nobody uses.
@@ -86,6 +91,8 @@ impl Worker {
 pub(crate) enum Unreachable {
     /// So many are in use.
     Full(usize),
+    /// Nobody serves the slot.
+    Offline,
     Down(String),
 }
 

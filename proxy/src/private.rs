@@ -12,9 +12,9 @@ use crate::plan::Request;
 use crate::pool::{Private, Unreachable};
 use crate::registry::{Card, Unblock};
 use crate::request::FlavourIndex;
-use crate::routes::NodeIndex;
+use crate::routes::{NodeIndex, Way};
 use crate::words;
-use crate::worker::Worker;
+use crate::worker::{AtNode, Worker};
 use bytes::Bytes;
 use cluster::Slot;
 use cluster::route::Route;
@@ -79,6 +79,8 @@ pub(crate) enum CallOff {
     Unblock(Unblock),
     /// The proxy stops.
     Stop,
+    /// The slot is filled with another node: the command goes on there.
+    Filled,
 }
 
 /// Where a command that blocks is told that it is called off.
@@ -93,6 +95,13 @@ impl Nudge {
     pub(crate) fn call_off(&self, why: CallOff) {
         self.why.set(self.why.get().or(Some(why)));
         self.knock.notify_one();
+    }
+
+    /// What was said is done.
+    fn clear(&self, why: CallOff) {
+        if self.why.get() == Some(why) {
+            self.why.set(None);
+        }
     }
 
     async fn called_off(&self) -> CallOff {
@@ -152,7 +161,7 @@ impl Blocking {
             Err(End::Failed(line)) => format!("-{line}\r\n").into(),
             Err(End::CalledOff(CallOff::Unblock(Unblock::Timeout))) => self.nothing(),
             Err(End::CalledOff(CallOff::Unblock(Unblock::Error))) => UNBLOCKED.into(),
-            Err(End::CalledOff(CallOff::Stop)) => STOPPING.into(),
+            Err(End::CalledOff(CallOff::Stop | CallOff::Filled)) => STOPPING.into(),
         }
     }
 
@@ -160,6 +169,14 @@ impl Blocking {
         let mut patience = Patience::new();
         let mut sent = 0;
         loop {
+            while worker.routes.way(self.slot) == Way::Held && worker.is_locked(self.slot) {
+                self.nudge.clear(CallOff::Filled);
+                self.pause(patience.locked(worker, self.slot)).await?;
+                if self.is_over(worker) {
+                    return Ok(self.nothing());
+                }
+            }
+            self.nudge.clear(CallOff::Filled);
             let route = worker.routes.route(self.slot);
             let mut connection = match self.connect(worker, route, sent).await? {
                 Ok(connection) => connection,
@@ -176,8 +193,17 @@ impl Blocking {
             }
             sent += 1;
             let asked = Instant::now();
-            let reply = self.ask(worker, &mut connection).await?;
-            let Some(bounce) = words::bounce(&reply).filter(|_| worker.are_nodes_ours()) else {
+            let at_node = AtNode::new(worker, self.slot, &self.nudge);
+            let reply = self.ask(worker, &mut connection).await;
+            drop(at_node);
+            let reply = match reply {
+                Err(End::CalledOff(CallOff::Filled)) => {
+                    self.nudge.clear(CallOff::Filled);
+                    continue;
+                }
+                reply => reply?,
+            };
+            let Some(bounce) = words::bounce(&reply).filter(|_| worker.is_ours(route.node)) else {
                 connection.give_back();
                 return Ok(reply);
             };
@@ -204,7 +230,7 @@ impl Blocking {
             if let Some(token) = route.token {
                 words.push(["RESUME".to_owned(), slot, token.to_string()].to_vec());
             }
-            if sent > 0 && worker.are_nodes_ours() {
+            if sent > 0 && worker.is_ours(route.node) {
                 // It keeps its place among those who wait.
                 let waited = self.began.elapsed().as_millis().to_string();
                 words.push(["WAITED".to_owned(), waited].to_vec());

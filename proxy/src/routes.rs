@@ -14,6 +14,9 @@ use std::rc::Rc;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct NodeIndex(pub(crate) u16);
 
+/// Serves what nobody serves: a slot that is offline.
+pub(crate) const NOBODY: NodeIndex = NodeIndex(0);
+
 /// All routes of one worker.
 pub(crate) struct Routes {
     pub(crate) count: SlotCount,
@@ -30,10 +33,16 @@ struct SlotCell {
     in_flight: Cell<u32>,
 }
 
-#[derive(Default)]
 struct Nodes {
     addrs: Vec<Rc<str>>,
     by_addr: HashMap<Rc<str>, NodeIndex>,
+}
+
+impl Default for Nodes {
+    fn default() -> Self {
+        let nobody: Rc<str> = "".into();
+        Self { addrs: vec![Rc::clone(&nobody)], by_addr: HashMap::from([(nobody, NOBODY)]) }
+    }
 }
 
 /// Where a request of a slot may go now.
@@ -41,12 +50,14 @@ struct Nodes {
 pub(crate) enum Way {
     Open(NodeIndex),
     Held,
+    /// Nowhere: nobody serves it.
+    Offline,
 }
 
 impl Routes {
     /// Routes as the table has them.
     pub(crate) fn new(count: SlotCount) -> Self {
-        let nowhere = Route { node: NodeIndex(0), epoch: Epoch(0), token: None };
+        let nowhere = Route { node: NOBODY, epoch: Epoch(0), token: None };
         Self {
             count,
             slots: count.slots().map(|_| SlotCell::default()).collect(),
@@ -62,7 +73,11 @@ impl Routes {
     /// Where a request of the slot may go now.
     pub(crate) fn way(&self, slot: Slot) -> Way {
         let cell = self.cell(slot);
-        if cell.held.get() { Way::Held } else { Way::Open(NodeIndex(cell.node.get())) }
+        match NodeIndex(cell.node.get()) {
+            _ if cell.held.get() => Way::Held,
+            NOBODY => Way::Offline,
+            node => Way::Open(node),
+        }
     }
 
     /// A request of the slot is on its way.
@@ -183,6 +198,7 @@ impl Routes {
         for (slot, route) in self.count.slots().zip(self.believed.borrow().iter()) {
             match owners.iter_mut().find(|(node, _)| *node == route.node) {
                 Some((_, slots)) => slots.push(slot),
+                None if route.node == NOBODY => {}
                 None => owners.push((route.node, vec![slot])),
             }
         }

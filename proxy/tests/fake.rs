@@ -330,7 +330,7 @@ fn keys_of(words: &[Vec<u8>]) -> Vec<&[u8]> {
         b"mget" | b"del" | b"exists" => words[1..].iter().map(Vec::as_slice).collect(),
         b"mset" => words[1..].iter().step_by(2).map(Vec::as_slice).collect(),
         b"ping" | b"select" => Vec::new(),
-        _ => vec![words[1].as_slice()],
+        _ => words.get(1).map(Vec::as_slice).into_iter().collect(),
     }
 }
 

@@ -9,8 +9,11 @@
 
 mod blocking;
 mod cluster;
+mod codis;
 mod commands;
 mod fake;
 mod losing;
 mod moving;
+mod plain;
 mod serving;
+mod statistics;

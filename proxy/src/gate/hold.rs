@@ -46,6 +46,8 @@ pub(crate) enum Stage {
 pub(crate) struct Hold {
     pub(crate) kind: HoldKind,
     pub(crate) stage: Stage,
+    /// Whoever fills the slots has locked this one: nothing leaves, whatever is believed.
+    locked: bool,
     /// Came back; older than all in `queue`.
     returned: VecDeque<Kept>,
     queue: VecDeque<Kept>,
@@ -93,6 +95,7 @@ impl Hold {
         Self {
             kind,
             stage: Stage::Draining,
+            locked: false,
             returned: VecDeque::new(),
             queue: VecDeque::new(),
             sent_under: belief,
@@ -109,6 +112,21 @@ impl Hold {
     /// How many requests are held.
     pub(crate) fn len(&self) -> usize {
         self.returned.len() + self.queue.len()
+    }
+
+    /// Nothing leaves until [`Self::unlock`]; what has left is awaited.
+    pub(crate) fn lock(&mut self) {
+        self.locked = true;
+        self.stage = Stage::Draining;
+    }
+
+    /// From now on it is the belief that decides.
+    pub(crate) fn unlock(&mut self) {
+        self.locked = false;
+    }
+
+    pub(crate) fn is_locked(&self) -> bool {
+        self.locked
     }
 
     /// A new request waits behind the others.
@@ -176,7 +194,11 @@ impl Hold {
             }
             self.stage = Stage::Waiting;
         }
-        if self.stage == Stage::Waiting && self.closed != Some(belief) && now >= self.go_at {
+        if self.stage == Stage::Waiting
+            && !self.locked
+            && self.closed != Some(belief)
+            && now >= self.go_at
+        {
             self.stage = Stage::Releasing;
             self.sent_under = belief;
             self.resumed.clear();
@@ -238,6 +260,9 @@ impl Hold {
     /// What it is time for.
     pub(crate) fn due(&mut self, now: Instant) -> Due {
         let mut due = Due::default();
+        if self.locked {
+            return due;
+        }
         if self.stage == Stage::Waiting && now >= self.ask_at {
             due.ask = true;
             self.ask_pause = (self.ask_pause * 2).min(ASK_PAUSE_MAX);
@@ -253,6 +278,7 @@ impl Hold {
     /// When something is due next, apart from a request's time being up.
     pub(crate) fn due_at(&self) -> Option<Instant> {
         match self.stage {
+            _ if self.locked => None,
             Stage::Releasing => None,
             Stage::Draining => Some(self.soft_at),
             Stage::Waiting => Some(self.soft_at.min(self.ask_at)),

@@ -1,8 +1,8 @@
 //! The first words on a connection to a node: password, who we are, protocol version, database.
 
-use crate::config::Nodes;
+use crate::config::{Config, Nodes};
+use crate::dialect::Dialect;
 use crate::metrics::Connect;
-use crate::worker::Worker;
 use protocol::frame::{Value, decode};
 use protocol::reply::Version;
 use protocol::request::encode_request;
@@ -26,22 +26,22 @@ const KEEP_ALIVE_RETRIES: u32 = 3;
 /// The longest answer to a handshake.
 const ANSWER_BYTES_MAX: usize = 64 * 1024;
 
-/// Connects and introduces us. The error is for people.
+/// Connects and introduces us; tells what the node is. The error is for people.
 pub(crate) async fn connect(
-    worker: &Worker,
+    config: &Config,
     addr: &str,
     flavour: Flavour,
-) -> Result<TcpStream, (Connect, String)> {
-    let patience = worker.config.upstream.connect_timeout;
+) -> Result<(TcpStream, Dialect), (Connect, String)> {
+    let patience = config.upstream.connect_timeout;
     let late = || (Connect::Timeout, format!("no answer within {} ms", patience.as_millis()));
-    timeout(patience, introduce(worker, addr, flavour)).await.unwrap_or_else(|_| Err(late()))
+    timeout(patience, introduce(config, addr, flavour)).await.unwrap_or_else(|_| Err(late()))
 }
 
 async fn introduce(
-    worker: &Worker,
+    config: &Config,
     addr: &str,
     flavour: Flavour,
-) -> Result<TcpStream, (Connect, String)> {
+) -> Result<(TcpStream, Dialect), (Connect, String)> {
     let refused = |e: std::io::Error| (Connect::Refused, e.to_string());
     let mut stream = TcpStream::connect(addr).await.map_err(refused)?;
     stream.set_nodelay(true).map_err(refused)?;
@@ -51,7 +51,7 @@ async fn introduce(
         .with_interval(KEEP_ALIVE)
         .with_retries(KEEP_ALIVE_RETRIES);
     SockRef::from(&stream).set_tcp_keepalive(&keep_alive).map_err(refused)?;
-    let words = words(worker, flavour);
+    let words = words(config, flavour);
     let mut out = Vec::new();
     for (_, line) in &words {
         let line: Vec<&[u8]> = line.iter().map(String::as_bytes).collect();
@@ -59,12 +59,14 @@ async fn introduce(
     }
     stream.write_all(&out).await.map_err(refused)?;
     let mut input = Vec::new();
+    let mut dialect = Dialect::Plain;
     for (word, _) in &words {
         let answer =
             answer(&mut stream, &mut input).await.map_err(|why| (Connect::Handshake, why))?;
-        judge(worker, *word, &answer).map_err(|why| (Connect::Handshake, why))?;
+        let said = judge(config, *word, &answer).map_err(|why| (Connect::Handshake, why))?;
+        dialect = said.unwrap_or(dialect);
     }
-    Ok(stream)
+    Ok((stream, dialect))
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -74,8 +76,7 @@ enum Word {
     Other,
 }
 
-fn words(worker: &Worker, flavour: Flavour) -> Vec<(Word, Vec<String>)> {
-    let config = &worker.config;
+fn words(config: &Config, flavour: Flavour) -> Vec<(Word, Vec<String>)> {
     let line = |words: &[&str]| words.iter().map(|&w| w.to_owned()).collect::<Vec<_>>();
     let mut words = Vec::new();
     if let Some(password) = &config.node_password {
@@ -113,16 +114,21 @@ async fn answer(stream: &mut TcpStream, input: &mut Vec<u8>) -> Result<Value, St
     }
 }
 
-/// A node of another cluster, or with another number of slots, must not be used.
-fn judge(worker: &Worker, word: Word, answer: &Value) -> Result<(), String> {
+/// A node of another cluster, or with another number of slots, must not be used. The answer to LINK tells what the node is.
+fn judge(config: &Config, word: Word, answer: &Value) -> Result<Option<Dialect>, String> {
     if let Some(line) = answer.as_error() {
+        // Redis, codis-server and Pika say so each in their way.
+        let is_unknown = line.to_ascii_lowercase().contains("unknown command");
+        if word == Word::Link && config.codis.is_some() && is_unknown {
+            return Ok(Some(Dialect::Plain));
+        }
         return Err(line.to_owned());
     }
     if word == Word::Other {
-        return Ok(());
+        return Ok(None);
     }
     let items = answer.as_items().ok_or("the node's answer to LINK is no array")?;
-    let ours = i64::from(worker.config.slot_count.get());
+    let ours = i64::from(config.slot_count.get());
     match items.get(3).and_then(Value::as_int) {
         Some(theirs) if theirs == ours => {}
         theirs => {
@@ -133,10 +139,10 @@ fn judge(worker: &Worker, word: Word, answer: &Value) -> Result<(), String> {
         }
     }
     let theirs = items.get(2).and_then(Value::as_str).unwrap_or("-");
-    match &worker.config.cluster {
+    match &config.cluster {
         Some(ours) if theirs != "-" && !theirs.is_empty() && theirs != ours => {
             Err(format!("the node belongs to cluster {theirs}, we to {ours}"))
         }
-        _ => Ok(()),
+        _ => Ok(Some(Dialect::Slipway)),
     }
 }

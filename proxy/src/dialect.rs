@@ -1,0 +1,33 @@
+//! What a node is, and so what may be said to it. Learnt anew at each connect: somebody may have started another program there.
+
+use crate::routes::NodeIndex;
+use std::cell::RefCell;
+
+/// What a node is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Dialect {
+    /// Redis, or whatever speaks its protocol. Also what is not known yet: it is told nothing but commands.
+    #[default]
+    Plain,
+    /// Ours: it owns the truth about its slots, bounces and pushes (`docs/WIRE.md`).
+    Slipway,
+}
+
+/// What one worker knows of the nodes.
+#[derive(Debug, Default)]
+pub(crate) struct Dialects(RefCell<Vec<Dialect>>);
+
+impl Dialects {
+    pub(crate) fn of(&self, node: NodeIndex) -> Dialect {
+        self.0.borrow().get(usize::from(node.0)).copied().unwrap_or_default()
+    }
+
+    pub(crate) fn learn(&self, node: NodeIndex, dialect: Dialect) {
+        let mut known = self.0.borrow_mut();
+        let index = usize::from(node.0);
+        if known.len() <= index {
+            known.resize(index + 1, Dialect::default());
+        }
+        known[index] = dialect;
+    }
+}
