@@ -34,10 +34,6 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use subject::{Attached, Ground, Kind, RECIPES, Recipe};
 
-/// As in the program that is measured: this one also serves as a proxy.
-#[global_allocator]
-static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
-
 /// Requests a second of the cases with a fixed rate.
 pub(crate) const RATES: [u32; 2] = [10_000, 2_000];
 
@@ -80,10 +76,6 @@ struct Args {
 }
 
 fn main() -> Result<()> {
-    let words: Vec<String> = std::env::args().collect();
-    if let Some(result) = subject::serve_plain_proxy(&words) {
-        return result;
-    }
     let args = Args::parse();
     if args.list {
         return list(&args);

@@ -7,12 +7,10 @@ mod codis;
 mod nutcracker;
 mod ours;
 mod pika;
-mod plain_proxy;
 mod predixy;
 mod redis;
 
 pub(crate) use attached::Attached;
-pub(crate) use plain_proxy::serve as serve_plain_proxy;
 pub(crate) use redis::Redis;
 
 use crate::cost::Cpu;
@@ -87,7 +85,7 @@ pub(crate) const RECIPES: [Recipe; 9] = [
         kind: Kind::Proxy,
         program: Program::Ours,
         version: "--version",
-        start: plain_proxy::start,
+        start: ours::proxy,
     },
     Recipe {
         name: "proxy-nodes",

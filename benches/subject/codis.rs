@@ -11,8 +11,14 @@ use std::process::Command;
 const SLOTS: usize = 1024;
 
 pub(super) fn start(ground: &Ground, program: &Path) -> Result<Started> {
+    start_as(ground, program, &[])
+}
+
+/// Starts a program that is a codis-proxy after these words.
+pub(super) fn start_as(ground: &Ground, program: &Path, words: &[&str]) -> Result<Started> {
     let alone = Alone::new()?;
     let output = Command::new(program)
+        .args(words)
         .arg("--default-config")
         .output()
         .context("ask it for its default configuration")?;
@@ -20,17 +26,18 @@ pub(super) fn start(ground: &Ground, program: &Path) -> Result<Started> {
     ensure!(text.contains("proxy_addr"), "--default-config says no proxy_addr");
     let file = alone.write("proxy.toml", &settings(&text, &alone.addr()))?;
     let slots = alone.write("slots.json", &slots(&ground.addrs()))?;
-    let args = [
+    let flags = [
         format!("--ncpu={}", ground.workers),
         format!("--config={file}"),
         format!("--fillslots={slots}"),
         "--log-level=WARN".to_owned(),
     ];
-    Ok(alone.run(program, &args.each_ref().map(String::as_str), Some(ground)))
+    let args = [words, &flags.each_ref().map(String::as_str)].concat();
+    Ok(alone.run(program, &args, Some(ground)))
 }
 
 /// The default configuration with other values for some keys.
-pub(super) fn settings(defaults: &str, addr: &str) -> String {
+fn settings(defaults: &str, addr: &str) -> String {
     let admin = format!("127.0.0.1:{}", free_port());
     let ours = [
         ("proxy_addr", format!("\"{addr}\"")),
@@ -47,7 +54,7 @@ pub(super) fn settings(defaults: &str, addr: &str) -> String {
 }
 
 /// The slots in equal runs over these stores.
-pub(super) fn slots(stores: &[String]) -> String {
+fn slots(stores: &[String]) -> String {
     let slot = |id: usize| json!({ "id": id, "backend_addr": stores[id * stores.len() / SLOTS] });
     json!((0..SLOTS).map(slot).collect::<Vec<_>>()).to_string()
 }

@@ -1,6 +1,6 @@
-//! Ours: a node alone, which owns all slots of its cluster, and a proxy before two nodes.
+//! Ours: a node alone, which owns all slots of its cluster; a proxy before two nodes; and one before plain servers, as codis-proxy stands there.
 
-use super::{Ground, Started};
+use super::{Ground, Started, codis};
 use anyhow::{Context, Result};
 use harness::cluster::{Cluster, Role, Settings};
 use std::path::Path;
@@ -19,6 +19,11 @@ pub(super) fn node(ground: &Ground, _: &Path) -> Result<Started> {
         behind: Vec::new(),
         _parts: vec![Box::new(cluster)],
     })
+}
+
+/// With codis-proxy's configuration and flags: what the drop-in costs is what is measured.
+pub(super) fn proxy(ground: &Ground, program: &Path) -> Result<Started> {
+    codis::start_as(ground, program, &["proxy"])
 }
 
 pub(super) fn proxy_before_nodes(ground: &Ground, _: &Path) -> Result<Started> {
