@@ -3,7 +3,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup build run test check model bench accept-main accept-codis
+.PHONY: help setup build run test check model bench bench-instructions accept-main accept-codis
 
 # A CI run must use the versions in Cargo.lock; at a desk, cargo may add a line to it.
 LOCKED := $(if $(filter true,$(CI)),--locked)
@@ -14,7 +14,7 @@ PURE := -p slipway-cluster -p slipway-protocol -p slipway-service -p slipway-pro
 WHOLE := -p slipway-node -p slipway -p slipway-tests -p slipway-benches
 
 help: ## list the commands
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: ## install the Debian packages that building and testing need (as root; otherwise say the line to run)
 	@.ci/setup
@@ -48,8 +48,15 @@ check: ## format, lints, documentation, scripts; nothing is run
 model: ## explore the state machines of a migration in the bigger sizes
 	MODEL_SIZE=big cargo test --release $(LOCKED) -p slipway-cluster --test model -- --nocapture
 
-bench: build ## CPU time of proxy and node beside the servers that are installed
-	cargo run --release $(LOCKED) -p slipway-benches -- $(ARGS)
+# CASES="get64,mget10" and SUBJECTS="proxy,predixy" choose; peers are found on the PATH or by PREDIXY=, CODIS_PROXY=, PIKA= and so on.
+bench: export BENCH_SIZE := $(or $(SIZE),small)
+bench: export BENCH_CASES := $(CASES)
+bench: export BENCH_SUBJECTS := $(SUBJECTS)
+bench: build ## proxy and node beside the peers that are found (docs/BENCH.md); SIZE=full for every case
+	cargo run --release $(LOCKED) -p slipway-benches --bin bench -- $(ARGS)
+
+bench-instructions: ## count the instructions of the hot functions with valgrind; WRITE=1 keeps the counts as those to hold
+	$(if $(WRITE),BENCH_WRITE=1) cargo test --release $(LOCKED) -p slipway-benches --test instructions -- --nocapture
 
 accept-main: setup build ## PASS or FAIL for each thing the main job must show; SIZE=small for a quick look
 	SIZE=$(or $(SIZE),full) tests/accept/main.sh

@@ -36,29 +36,56 @@ impl Cpu {
         Ok(cpu)
     }
 
+    /// What was used since then.
     pub(crate) fn since(&self, before: &Self) -> Self {
         Self {
-            nanos: self.nanos - before.nanos,
-            user_ticks: self.user_ticks - before.user_ticks,
-            system_ticks: self.system_ticks - before.system_ticks,
+            nanos: self.nanos.saturating_sub(before.nanos),
+            user_ticks: self.user_ticks.saturating_sub(before.user_ticks),
+            system_ticks: self.system_ticks.saturating_sub(before.system_ticks),
         }
     }
 
-    pub(crate) fn per_request(&self, requests: u64, seconds: f64) -> Cost {
-        let micros = self.nanos as f64 / 1000.0 / requests as f64;
-        let ticks = (self.user_ticks + self.system_ticks).max(1) as f64;
-        let system = micros * self.system_ticks as f64 / ticks;
-        Cost { micros, system_micros: system, rate: requests as f64 / seconds }
+    /// Microseconds, user and system.
+    pub(crate) fn micros(&self) -> f64 {
+        self.nanos as f64 / 1000.0
+    }
+
+    /// The share of it in the kernel, as the ticks (10 ms) say.
+    pub(crate) fn system_share(&self) -> f64 {
+        self.system_ticks as f64 / (self.user_ticks + self.system_ticks).max(1) as f64
     }
 }
 
-/// What one run has cost.
-#[derive(Clone, Copy, Debug, serde::Serialize)]
-pub(crate) struct Cost {
-    /// CPU time a request, user and system, in microseconds.
-    pub(crate) micros: f64,
-    /// The part of it in the kernel, split as the ticks (10 ms) are.
-    pub(crate) system_micros: f64,
-    /// Requests a second.
-    pub(crate) rate: f64,
+/// Memory of processes in MiB: resident now, and the most it has been since they started.
+pub(crate) fn resident_mib(processes: &[u32]) -> Result<[f64; 2]> {
+    let mut sums = [0.0; 2];
+    for id in processes {
+        let text = fs::read_to_string(format!("/proc/{id}/status"))
+            .with_context(|| format!("process {id} has ended"))?;
+        for (sum, name) in sums.iter_mut().zip(["VmRSS:", "VmHWM:"]) {
+            let line = text.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default();
+            let kib = line.trim().trim_end_matches(" kB").parse::<f64>().unwrap_or_default();
+            *sum += kib / 1024.0;
+        }
+    }
+    Ok(sums)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_that_works_costs_time_and_has_memory() {
+        let own = [std::process::id()];
+        let before = Cpu::of(&own).unwrap();
+        let begin = std::time::Instant::now();
+        while begin.elapsed().as_millis() < 30 {
+            std::hint::black_box(0);
+        }
+        let used = Cpu::of(&own).unwrap().since(&before);
+        assert!(used.micros() > 1000.0, "{used:?}");
+        let [now, most] = resident_mib(&own).unwrap();
+        assert!(0.1 < now && now <= most);
+    }
 }

@@ -1,111 +1,227 @@
-//! What a request costs: CPU time of the proxy and of the node, beside redis-server in the same run.
+//! What a request costs: proxy and node beside every peer that is found, the same cases in one interleaved run.
 //!
-//! Every case is sent by Debian's redis-benchmark to each server in turn, round after round, so that whatever else the machine does meets all
-//! of them alike. What counts is the CPU time of the server's processes for each request; the requests per second are the ceiling of this
-//! machine, which client and servers share.
+//! Each round visits every subject in turn, so that whatever else the machine does meets all of them alike. What counts is the CPU time of
+//! a subject's processes for each request, and its ratio to a peer's in the same round; requests per second are the ceiling of a machine that
+//! load and servers share. `docs/BENCH.md` says how to run it and how to read it.
 
 mod case;
 mod cost;
+mod counter;
+mod load;
+mod machine;
+mod measure;
+mod memory;
+mod plot;
+mod record;
 mod report;
-mod server;
+mod saturate;
+mod stall;
+mod statistics;
+mod steady;
+mod subject;
+mod verdict;
 
-use anyhow::{Context, Result, bail};
-use case::Case;
+use anyhow::{Context, Result, bail, ensure};
+use case::Size;
 use clap::Parser;
-use cost::Cost;
-use report::Report;
-use server::Server;
-use std::path::PathBuf;
-use std::process::Command;
+use machine::Machine;
+use measure::Bench;
+use record::{Measured, Record};
+use serde_json::json;
+use std::collections::BTreeMap;
+use std::io::stdout;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use subject::{Attached, Ground, Kind, RECIPES, Recipe};
 
-/// CPU per request of proxy and node beside redis-server.
+/// Requests a second of the cases with a fixed rate.
+pub(crate) const RATES: [u32; 2] = [10_000, 2_000];
+
+/// Proxy and node beside the peers that are found; docs/BENCH.md says more.
 #[derive(Debug, Parser)]
 struct Args {
-    /// How many times each case is sent to each server; the median is shown
-    #[arg(long, default_value_t = 5)]
+    /// small: what has a pass line, for minutes; full: everything, for an hour or two
+    #[arg(long, env = "BENCH_SIZE", value_enum, default_value_t = Size::Small)]
+    size: Size,
+    /// Only cases whose name contains one of these (comma between them)
+    #[arg(long, env = "BENCH_CASES", value_delimiter = ',')]
+    cases: Vec<String>,
+    /// Only these subjects (comma between them)
+    #[arg(long, env = "BENCH_SUBJECTS", value_delimiter = ',')]
+    subjects: Vec<String>,
+    /// How often each case is sent to each subject
+    #[arg(long, default_value_t = 7)]
     rounds: usize,
-    /// Only cases whose name contains this
-    #[arg(long, default_value = "")]
-    case: String,
-    /// Connections of the load
-    #[arg(long, default_value_t = 50)]
-    clients: usize,
-    /// How long one run takes, about, in milliseconds
-    #[arg(long, default_value_t = 1000)]
-    millis: u64,
-    /// Where the numbers are written too, as JSON
-    #[arg(long, default_value = "target/bench/cpu.json")]
-    json: PathBuf,
+    /// How long one measurement takes, in milliseconds; 300 if small, 1000 if full
+    #[arg(long)]
+    millis: Option<u64>,
+    /// Threads that serve clients, of each subject that can be told
+    #[arg(long, default_value_t = 1)]
+    workers: usize,
+    /// redis-servers behind every proxy
+    #[arg(long, default_value_t = 2)]
+    stores: usize,
+    /// Threads of the load
+    #[arg(long, default_value_t = 1)]
+    threads: usize,
+    /// A server that runs already: NAME=HOST:PORT,PROCESS[,PROCESS…]
+    #[arg(long)]
+    attach: Vec<Attached>,
+    /// Where the numbers (bench.json) and the plots go
+    #[arg(long, default_value = "target/bench")]
+    out: PathBuf,
+    /// Name the cases and the subjects, and measure nothing
+    #[arg(long)]
+    list: bool,
 }
 
 fn main() -> Result<()> {
     let args = Args::parse();
-    let cases: Vec<_> =
-        case::all().into_iter().filter(|case| case.name.contains(&args.case)).collect();
-    if cases.is_empty() || args.rounds == 0 {
-        bail!("nothing to measure: the cases are {}", case::names());
+    if args.list {
+        return list(&args);
     }
-    let mut servers = server::start_all()?;
-    let mut report = Report::default();
-    for case in &cases {
-        for server in &mut servers {
-            prepare(case, server)?;
-        }
-        for _ in 0..args.rounds {
-            for server in &servers {
-                report.add(&case.name, server.name, run(&args, case, server)?);
-            }
-        }
-        report.show_case(&mut std::io::stdout(), &case.name)?;
+    let mut bench = args.bench()?;
+    report::show_head(&mut stdout(), &bench.record)?;
+    run(&args, &mut bench)?;
+    bench.record.machine.at_the_end();
+    let verdicts = verdict::judge(&bench.record);
+    report::show(&mut stdout(), &bench.record, &verdicts)?;
+    write(&args.out, &bench.record, &verdicts)?;
+    say(&format!("\nevery number: {0}/bench.json; plots: {0}/*.svg", args.out.display()))
+}
+
+/// Measures everything that is asked for.
+fn run(args: &Args, bench: &mut Bench) -> Result<()> {
+    let mut family = String::new();
+    for case in case::all(args.size).iter().filter(|case| args.wants(&case.name)) {
+        bench.saturate(case, &mut family)?;
+        report::show_case(&mut stdout(), &bench.record, &case.name)?;
     }
-    report.write(&args.json)?;
-    Report::show_end(&mut std::io::stdout(), &args.json)?;
+    let rates = if args.size == Size::Full { &RATES[..] } else { &RATES[..1] };
+    for &rate in rates.iter().filter(|rate| args.wants(&steady::name(**rate))) {
+        bench.steady(rate)?;
+        report::show_case(&mut stdout(), &bench.record, &steady::name(rate))?;
+    }
+    for disturbance in stall::Disturbance::ALL {
+        if args.wants(disturbance.name()) {
+            bench.stall(disturbance)?;
+            say(&format!("{} is measured", disturbance.name()))?;
+        }
+    }
+    // What is started afresh needs the memory of the others.
+    bench.subjects.clear();
+    bench.ground.clear()?;
+    if args.wants(memory::CLIENTS) {
+        bench.idle_clients()?;
+        say(&format!("{} is measured", memory::CLIENTS))?;
+    }
+    if args.wants(memory::BACKLOG) {
+        bench.unread_pipeline()?;
+        say(&format!("{} is measured", memory::BACKLOG))?;
+    }
     Ok(())
 }
 
-/// Writes what the case reads, so that it finds all its keys.
-fn prepare(case: &Case, server: &Server) -> Result<()> {
-    for fill in &case.fill {
-        load(server, fill, 16, 16, case::KEYS * 4)?;
+impl Args {
+    fn wants(&self, case: &str) -> bool {
+        self.cases.is_empty() || self.cases.iter().any(|part| case.contains(part.as_str()))
     }
-    Ok(())
-}
 
-/// Sends one case to one server once.
-fn run(args: &Args, case: &Case, server: &Server) -> Result<Cost> {
-    let requests = case.requests(args.millis);
-    let before = server.cpu()?;
-    let seconds = load(server, &case.words, args.clients, case.pipeline, requests)?;
-    Ok(server.cpu()?.since(&before).per_request(requests, seconds))
-}
-
-/// Runs redis-benchmark; returns how many seconds the requests took.
-fn load(
-    server: &Server,
-    words: &[String],
-    clients: usize,
-    pipeline: u64,
-    requests: u64,
-) -> Result<f64> {
-    let [host, port] = server.addr();
-    // Without an answer it would wait for ever.
-    let mut command = Command::new("timeout");
-    command.args(["120", "redis-benchmark"]);
-    command.args(["-h", &host, "-p", &port, "--csv", "-c", &clients.to_string()]);
-    command.args(["-P", &pipeline.to_string(), "-n", &requests.to_string()]);
-    command.args(["-r", &case::KEYS.to_string()]).args(words);
-    let output =
-        command.output().context("redis-benchmark does not start: `make setup` installs it")?;
-    let (out, err) =
-        (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    // The second column of the last line: requests per second.
-    let rate = out.lines().last().and_then(|line| line.rsplit("\",\"").nth(6)?.parse::<f64>().ok());
-    match rate {
-        Some(rate)
-            if output.status.success() && !err.contains("Error") && !out.contains("Error") =>
-        {
-            Ok(requests as f64 / rate)
+    fn chosen(&self) -> Result<Vec<&'static Recipe>> {
+        let names: Vec<&str> = RECIPES.iter().map(|recipe| recipe.name).collect();
+        for name in &self.subjects {
+            ensure!(
+                names.contains(&name.as_str()),
+                "no subject is named {name}: {}",
+                names.join(" ")
+            );
         }
-        _ => bail!("{} with {words:?}: redis-benchmark says {out} {err}", server.name),
+        let is_wanted = |recipe: &&Recipe| {
+            self.subjects.is_empty() || self.subjects.iter().any(|name| name == recipe.name)
+        };
+        Ok(RECIPES.iter().filter(is_wanted).collect())
     }
+
+    /// Starts everything.
+    fn bench(&self) -> Result<Bench> {
+        ensure!(self.rounds > 0 && self.workers > 0 && self.stores > 0, "nothing to measure with");
+        raise_open_files()?;
+        let mut record = Record {
+            machine: Machine::here(),
+            command: std::env::args().skip(1).collect::<Vec<_>>().join(" "),
+            subjects: Vec::new(),
+            left_out: Vec::new(),
+            refused: BTreeMap::new(),
+            samples: Vec::new(),
+        };
+        let ground = Ground::start(self.stores, self.workers)?;
+        let (mut recipes, mut subjects) = (Vec::new(), Vec::new());
+        for recipe in self.chosen()? {
+            let Some(program) = recipe.found() else {
+                record.left_out.push(format!("{} is not found: {}", recipe.name, recipe.hint()));
+                continue;
+            };
+            let version = recipe.version(&program);
+            record.subjects.push(Measured {
+                name: recipe.name.to_owned(),
+                kind: recipe.kind,
+                version,
+            });
+            subjects.push(recipe.start(&ground, &program)?);
+            recipes.push((recipe, program));
+        }
+        for attached in &self.attach {
+            let subject = attached.subject();
+            let version = format!("runs at {}", subject.addr());
+            record.subjects.push(Measured {
+                name: subject.name.clone(),
+                kind: Kind::Proxy,
+                version,
+            });
+            subjects.push(subject);
+        }
+        if subjects.is_empty() {
+            bail!("none of the subjects is found: {}", record.left_out.join("; "));
+        }
+        let countable = counter::countable();
+        let missing = counter::missing(&countable);
+        if !missing.is_empty() {
+            record.left_out.push(format!("perf does not count {} here", missing.join(", ")));
+        }
+        let usual = if self.size == Size::Full { 1000 } else { 300 };
+        let time = Duration::from_millis(self.millis.unwrap_or(usual));
+        let (rounds, threads) = (self.rounds, self.threads);
+        Ok(Bench { ground, recipes, subjects, rounds, time, threads, countable, record })
+    }
+}
+
+/// Ten thousand clients need as many files, here and in the servers that inherit the limit.
+fn raise_open_files() -> Result<()> {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    setrlimit(Resource::Nofile, limit).context("raise the limit of open files")
+}
+
+fn list(args: &Args) -> Result<()> {
+    let closed = case::all(args.size).into_iter().map(|case| case.name);
+    let beside = stall::Disturbance::ALL.map(|disturbance| disturbance.name().to_owned());
+    let fresh = [memory::CLIENTS, memory::BACKLOG].map(str::to_owned);
+    let cases: Vec<String> =
+        closed.chain(RATES.map(steady::name)).chain(beside).chain(fresh).collect();
+    let subjects: Vec<&str> = RECIPES.iter().map(|recipe| recipe.name).collect();
+    say(&format!("cases: {}\nsubjects: {}", cases.join(" "), subjects.join(" ")))
+}
+
+fn write(folder: &Path, record: &Record, verdicts: &[verdict::Verdict]) -> Result<()> {
+    std::fs::create_dir_all(folder)?;
+    let all = json!({ "record": record, "verdicts": verdicts });
+    std::fs::write(folder.join("bench.json"), serde_json::to_vec_pretty(&all)?)?;
+    plot::write_all(folder, record)
+}
+
+fn say(text: &str) -> Result<()> {
+    use std::io::Write;
+    writeln!(stdout(), "{text}")?;
+    Ok(())
 }

@@ -1,105 +1,232 @@
-//! Medians of the runs, as a table for people and as JSON for programs.
+//! What was measured, as tables for people.
 
-use crate::cost::Cost;
+use crate::record::Record;
+use crate::statistics::Estimate;
+use crate::verdict::{Bar, Standing, Verdict};
+use crate::{memory, stall, steady};
 use anyhow::Result;
-use std::collections::BTreeMap;
 use std::io::Write;
-use std::path::Path;
 
-/// All runs so far.
-#[derive(Debug, Default)]
-pub(crate) struct Report {
-    /// By case, in the order of measuring; each with its runs by server.
-    cases: Vec<(String, BTreeMap<&'static str, Vec<Cost>>)>,
+/// What a table shows of a subject in a case: value names and how they are written.
+type Cell = fn(&Record, &str, &str) -> Option<String>;
+
+/// What is written where there is nothing.
+const NOTHING: &str = "-";
+
+/// Who is measured and what is left out.
+pub(crate) fn show_head(to: &mut impl Write, record: &Record) -> Result<()> {
+    writeln!(to, "{}", record.machine.line())?;
+    for subject in &record.subjects {
+        writeln!(to, "  {:18} {}", subject.name, subject.version)?;
+    }
+    for line in &record.left_out {
+        writeln!(to, "left out: {line}")?;
+    }
+    to.flush()?;
+    Ok(())
 }
 
-/// The servers, as the columns stand.
-const COLUMNS: [&str; 3] = ["redis-server", "node", "proxy"];
-
-impl Report {
-    pub(crate) fn add(&mut self, case: &str, server: &'static str, cost: Cost) {
-        if self.cases.last().is_none_or(|(name, _)| name != case) {
-            self.cases.push((case.to_owned(), BTreeMap::new()));
-        }
-        if let Some((_, runs)) = self.cases.last_mut() {
-            runs.entry(server).or_default().push(cost);
-        }
-    }
-
-    /// One line of the table; before the first, its head.
-    pub(crate) fn show_case(&self, to: &mut impl Write, case: &str) -> Result<()> {
-        if self.cases.len() == 1 {
-            writeln!(
-                to,
-                "CPU in us a request (in the kernel) and thousands of requests a second; the ratios are of CPU, lowest to highest round"
-            )?;
-            write!(to, "{:12}", "case")?;
-            COLUMNS.iter().try_for_each(|name| write!(to, " {name:>24}"))?;
-            writeln!(to, " {:>24} {:>24}", "node / redis-server", "proxy / redis-server")?;
-        }
-        let Some((_, runs)) = self.cases.iter().find(|(name, _)| name == case) else {
-            return Ok(());
+/// One line for a case that has just been measured.
+pub(crate) fn show_case(to: &mut impl Write, record: &Record, case: &str) -> Result<()> {
+    write!(to, "{case:26}")?;
+    for subject in &record.subjects {
+        let micros = record.median(case, &subject.name, "cpu_us");
+        let rate = record.median(case, &subject.name, "requests_per_s");
+        let text = match (micros, rate) {
+            (Some(micros), Some(rate)) => format!("{micros:.2} us {:.0}k/s", rate / 1000.0),
+            _ => NOTHING.to_owned(),
         };
-        write!(to, "{case:12}")?;
-        for name in COLUMNS {
-            let of = |part: fn(&Cost) -> f64| median(runs[name].iter().map(part).collect());
-            let (micros, system, rate) =
-                (of(|c| c.micros), of(|c| c.system_micros), of(|c| c.rate));
-            write!(to, " {:>24}", format!("{micros:.2} ({system:.2}) {:.0}k/s", rate / 1000.0))?;
-        }
-        for name in ["node", "proxy"] {
-            let ratios: Vec<f64> = runs[name]
-                .iter()
-                .zip(&runs["redis-server"])
-                .map(|(a, b)| a.micros / b.micros)
-                .collect();
-            let low = ratios.iter().copied().fold(f64::INFINITY, f64::min);
-            let high = ratios.iter().copied().fold(0.0, f64::max);
-            write!(to, " {:>24}", format!("{:.2} ({low:.2} to {high:.2})", median(ratios)))?;
-        }
-        writeln!(to)?;
-        to.flush()?;
-        Ok(())
+        write!(to, "  {} {text}", subject.name)?;
     }
-
-    /// Every run, by case and server, as JSON.
-    pub(crate) fn write(&self, file: &Path) -> Result<()> {
-        if let Some(directory) = file.parent() {
-            std::fs::create_dir_all(directory)?;
-        }
-        let cases: BTreeMap<_, _> = self.cases.iter().map(|(name, runs)| (name, runs)).collect();
-        std::fs::write(file, serde_json::to_vec_pretty(&cases)?)?;
-        Ok(())
-    }
-
-    pub(crate) fn show_end(to: &mut impl Write, file: &Path) -> Result<()> {
-        let cpu = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-        let model =
-            cpu.lines().find_map(|line| line.strip_prefix("model name")).unwrap_or_default();
-        let cores = std::thread::available_parallelism().map_or(0, usize::from);
-        writeln!(
-            to,
-            "\n{cores} cores ({}), shared by load and servers",
-            model.trim_start_matches(['\t', ' ', ':'])
-        )?;
-        writeln!(
-            to,
-            "the proxy's column is the proxy's own CPU, before two nodes; redis-server keeps nothing on disk, the node everything"
-        )?;
-        writeln!(to, "every run: {}", file.display())?;
-        Ok(())
-    }
+    writeln!(to)?;
+    to.flush()?;
+    Ok(())
 }
 
-/// The middle one; of an even number, the mean of the two in the middle.
-fn median(mut numbers: Vec<f64>) -> f64 {
-    numbers.sort_by(f64::total_cmp);
-    let half = numbers.len() / 2;
-    match numbers.len() {
-        0 => f64::NAN,
-        n if n % 2 == 1 => numbers[half],
-        _ => f64::midpoint(numbers[half - 1], numbers[half]),
+/// All tables.
+pub(crate) fn show(to: &mut impl Write, record: &Record, verdicts: &[Verdict]) -> Result<()> {
+    let cases = record.cases();
+    let closed: Vec<&str> = cases.iter().copied().filter(|case| case.contains("-P")).collect();
+    let others = |wanted: &[&str]| -> Vec<&str> {
+        cases.iter().copied().filter(|case| wanted.contains(case)).collect()
+    };
+    table(to, record, "CPU of a request, us: median (of it in the kernel)", &closed, cost)?;
+    let behind = "CPU of a request in what stands behind it, us";
+    table(to, record, behind, &closed, |r, c, s| number(r, c, s, "behind_cpu_us", 2))?;
+    table(to, record, "Thousands of requests a second", &closed, rate)?;
+    let calls = "System calls a request";
+    table(to, record, calls, &closed, |r, c, s| number(r, c, s, "syscalls", 3))?;
+    table(to, record, "Instructions a request, user + kernel", &closed, instructions)?;
+    let saturated = "Latency at saturation, ms: p50 / p99 / p99.9";
+    table(to, record, saturated, &closed, latency)?;
+    let rates: Vec<String> = crate::RATES.iter().map(|&rate| steady::name(rate)).collect();
+    let rates: Vec<&str> = rates.iter().map(String::as_str).collect();
+    let fixed = "Latency at a fixed rate, ms: p50 / p99 / p99.9, from the moment a request was due";
+    table(to, record, fixed, &others(&rates), latency)?;
+    table(to, record, "CPU at a fixed rate, us", &others(&rates), cost)?;
+    let beside = stall::Disturbance::ALL.map(stall::Disturbance::name);
+    let noticed = "What others notice of one client, ms: p99 before -> p99 / max beside it";
+    table(to, record, noticed, &others(&beside), disturbed)?;
+    let idle = "Memory for idle clients, MiB";
+    values(to, record, idle, (memory::CLIENTS, &memory::CLIENTS_VALUES))?;
+    let unread = "200,000 GETs in one pipeline, unread for 3 s";
+    values(to, record, unread, (memory::BACKLOG, &memory::BACKLOG_VALUES))?;
+    refusals(to, record)?;
+    show_verdicts(to, verdicts)
+}
+
+fn cost(record: &Record, case: &str, subject: &str) -> Option<String> {
+    let micros = record.median(case, subject, "cpu_us")?;
+    let system = record.median(case, subject, "cpu_system_us")?;
+    Some(format!("{micros:.2} ({system:.2})"))
+}
+
+fn rate(record: &Record, case: &str, subject: &str) -> Option<String> {
+    Some(format!("{:.1}", record.median(case, subject, "requests_per_s")? / 1000.0))
+}
+
+fn instructions(record: &Record, case: &str, subject: &str) -> Option<String> {
+    let user = record.median(case, subject, "instructions_user")?;
+    let kernel = record.median(case, subject, "instructions_kernel")?;
+    Some(format!("{user:.0} + {kernel:.0}"))
+}
+
+fn latency(record: &Record, case: &str, subject: &str) -> Option<String> {
+    let of = |value| record.median(case, subject, value);
+    Some(format!("{:.2} / {:.2} / {:.2}", of("p50_ms")?, of("p99_ms")?, of("p999_ms")?))
+}
+
+fn disturbed(record: &Record, case: &str, subject: &str) -> Option<String> {
+    let of = |value| record.median(case, subject, value);
+    Some(format!("{:.2} -> {:.2} / {:.1}", of("quiet_p99_ms")?, of("p99_ms")?, of("max_ms")?))
+}
+
+fn number(r: &Record, case: &str, subject: &str, value: &str, digits: usize) -> Option<String> {
+    Some(format!("{:.digits$}", r.median(case, subject, value)?))
+}
+
+/// A line a case, a column a subject; nothing at all if no cell says anything.
+fn table(
+    to: &mut impl Write,
+    record: &Record,
+    title: &str,
+    cases: &[&str],
+    cell: Cell,
+) -> Result<()> {
+    let names: Vec<&str> = record.subjects.iter().map(|subject| subject.name.as_str()).collect();
+    let mut rows =
+        vec![[vec!["case"], names.clone()].concat().into_iter().map(str::to_owned).collect()];
+    for case in cases {
+        let cells: Vec<Option<String>> =
+            names.iter().map(|name| cell(record, case, name)).collect();
+        if cells.iter().any(Option::is_some) {
+            let written = cells.into_iter().map(|cell| cell.unwrap_or_else(|| NOTHING.to_owned()));
+            rows.push(std::iter::once((*case).to_owned()).chain(written).collect());
+        }
     }
+    write_rows(to, title, &rows)
+}
+
+/// A line a value of one case, a column a subject.
+fn values(
+    to: &mut impl Write,
+    record: &Record,
+    title: &str,
+    (case, names): (&str, &[&str]),
+) -> Result<()> {
+    let subjects = || record.subjects.iter().map(|subject| subject.name.as_str());
+    let mut rows: Vec<Vec<String>> =
+        vec![std::iter::once("value").chain(subjects()).map(str::to_owned).collect()];
+    for name in names {
+        let cells: Vec<_> =
+            subjects().map(|subject| number(record, case, subject, name, 1)).collect();
+        if cells.iter().any(Option::is_some) {
+            let written = cells.into_iter().map(|cell| cell.unwrap_or_else(|| NOTHING.to_owned()));
+            rows.push(std::iter::once((*name).to_owned()).chain(written).collect());
+        }
+    }
+    write_rows(to, title, &rows)
+}
+
+/// Writes rows as a Markdown table whose columns stand one below the other.
+fn write_rows(to: &mut impl Write, title: &str, rows: &[Vec<String>]) -> Result<()> {
+    let [head, body @ ..] = rows else { return Ok(()) };
+    if body.is_empty() {
+        return Ok(());
+    }
+    let width =
+        |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..head.len()).map(width).collect();
+    writeln!(to, "\n{title}\n")?;
+    let mut line = |cells: &[String]| -> Result<()> {
+        for (cell, width) in cells.iter().zip(&widths) {
+            write!(to, "| {cell:width$} ")?;
+        }
+        writeln!(to, "|")?;
+        Ok(())
+    };
+    line(head)?;
+    line(&widths.iter().map(|width| "-".repeat(*width)).collect::<Vec<_>>())?;
+    body.iter().try_for_each(|row| line(row))
+}
+
+fn refusals(to: &mut impl Write, record: &Record) -> Result<()> {
+    let row = |case: &String, subject: &String, why: &String| {
+        vec![case.clone(), subject.clone(), why.clone()]
+    };
+    let body = record
+        .refused
+        .iter()
+        .flat_map(|(case, all)| all.iter().map(move |(subject, why)| row(case, subject, why)));
+    let head = ["case", "subject", "why"].map(str::to_owned).to_vec();
+    let rows: Vec<Vec<String>> = std::iter::once(head).chain(body).collect();
+    write_rows(to, "Not measured", &rows)
+}
+
+/// How the record stands to every pass line.
+fn show_verdicts(to: &mut impl Write, verdicts: &[Verdict]) -> Result<()> {
+    let head = ["standing", "case", "what", "found (95 %)", "pass line", "stretch"];
+    let mut rows = vec![head.map(str::to_owned).to_vec()];
+    let missing = verdicts.iter().filter(|v| v.standing == Standing::Missing).count();
+    for Verdict { line, against, found, standing } in verdicts {
+        let against = against.as_deref().unwrap_or("any peer");
+        let what = match line.bar {
+            Bar::RatioTo(_) => format!("{} of {} / {against}", line.value, line.subject),
+            Bar::RatioToTheBest => format!("{} of {} / best ({against})", line.value, line.subject),
+            Bar::AddedTo(_) => format!("{} of {} - {against}", line.value, line.subject),
+            Bar::Itself | Bar::AtLeast => format!("{} of {}", line.value, line.subject),
+        };
+        let sign = if line.bar == Bar::AtLeast { ">=" } else { "<=" };
+        let standing = match standing {
+            Standing::Pass => "pass",
+            Standing::Open => "open",
+            Standing::Fail => "FAIL",
+            Standing::Missing => continue,
+        };
+        rows.push(vec![
+            standing.to_owned(),
+            line.case.clone(),
+            what,
+            found.map_or_else(|| NOTHING.to_owned(), interval),
+            format!("{sign} {}", line.pass),
+            format!("{sign} {}", line.stretch),
+        ]);
+    }
+    write_rows(to, "Against the pass lines", &rows)?;
+    if missing > 0 {
+        writeln!(
+            to,
+            "\n{missing} pass lines have no numbers: their cases or peers were not measured"
+        )?;
+    }
+    Ok(())
+}
+
+/// A median and its interval, in words.
+pub(crate) fn interval(found: Estimate) -> String {
+    let Estimate { median, low, high } = found;
+    let digits = if median.abs() < 10.0 { 2 } else { 0 };
+    format!("{median:.digits$} ({low:.digits$} to {high:.digits$})")
 }
 
 #[cfg(test)]
@@ -107,8 +234,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_median_is_the_middle_one() {
-        assert_eq!(median(vec![3.0, 1.0, 2.0]), 2.0);
-        assert_eq!(median(vec![4.0, 1.0, 2.0, 3.0]), 2.5);
+    fn columns_stand_below_each_other_and_an_empty_table_says_nothing() {
+        let row = |cells: [&str; 2]| cells.map(str::to_owned).to_vec();
+        let mut out = Vec::new();
+        write_rows(&mut out, "T", &[row(["case", "a"]), row(["x", "12.5"])]).unwrap();
+        let expected = "\nT\n\n| case | a    |\n| ---- | ---- |\n| x    | 12.5 |\n";
+        assert_eq!(String::from_utf8(out).unwrap(), expected);
+        let mut out = Vec::new();
+        write_rows(&mut out, "T", &[row(["case", "a"])]).unwrap();
+        assert!(out.is_empty());
     }
 }

@@ -1,0 +1,44 @@
+//! Ours: a node alone, which owns all slots of its cluster; a proxy before two nodes; and one before plain servers, as codis-proxy stands there.
+
+use super::{Ground, Started, codis};
+use anyhow::{Context, Result};
+use harness::cluster::{Cluster, Role, Settings};
+use std::path::Path;
+
+pub(super) fn node(ground: &Ground, _: &Path) -> Result<Started> {
+    let mut cluster = start(ground);
+    cluster
+        .tool("migrate --slots 0-1023 --to 1")
+        .map_err(anyhow::Error::msg)
+        .context("the node that is measured alone does not get all slots")?;
+    // Neither proxy nor controller has a part in it; without them nothing else moves.
+    cluster.process(Role::Proxy).kill();
+    Ok(Started {
+        addr: cluster.nodes[0].clone(),
+        processes: vec![cluster.process(Role::Source).id()],
+        behind: Vec::new(),
+        _parts: vec![Box::new(cluster)],
+    })
+}
+
+/// With codis-proxy's configuration and flags: what the drop-in costs is what is measured.
+pub(super) fn proxy(ground: &Ground, program: &Path) -> Result<Started> {
+    codis::start_as(ground, program, &["proxy"])
+}
+
+pub(super) fn proxy_before_nodes(ground: &Ground, _: &Path) -> Result<Started> {
+    let mut cluster = start(ground);
+    Ok(Started {
+        addr: cluster.proxy.clone(),
+        processes: vec![cluster.process(Role::Proxy).id()],
+        behind: vec![cluster.process(Role::Source).id(), cluster.process(Role::Target).id()],
+        _parts: vec![Box::new(cluster)],
+    })
+}
+
+fn start(ground: &Ground) -> Cluster {
+    let workers = format!("workers = {}", ground.workers);
+    let node = format!("{workers}\nclients_max = 15_000");
+    let proxy = format!("{workers}\n[limits]\nclients_max = 15_000");
+    Cluster::start_with(Settings { node: &node, proxy: &proxy, ..Settings::default() })
+}
