@@ -15,6 +15,7 @@ mod oracle;
 
 mod basics;
 mod blocking;
+mod codis;
 mod concurrency;
 mod crash;
 mod expiry;

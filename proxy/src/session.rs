@@ -7,6 +7,7 @@ mod alone;
 mod codis;
 pub(crate) mod replies;
 mod requests;
+mod socket;
 mod state;
 mod transaction;
 
@@ -104,7 +105,7 @@ impl fmt::Debug for Session {
 
 impl Session {
     pub(crate) fn new(worker: &Rc<Worker>, stream: TcpStream) -> Rc<Self> {
-        let _ = stream.set_nodelay(true);
+        socket::prepare(&stream, &worker.config);
         let id = worker.shared.clients.next_id();
         let (peer, local) = (stream.peer_addr().ok(), stream.local_addr().ok());
         let state = State::new(worker);
@@ -145,6 +146,7 @@ impl Session {
         });
         let gone = gone.await;
         self.phase.set(Phase::Closed(gone));
+        self.count_lost(&worker);
         self.stop_alone();
         self.stream.take();
         self.inbox.take();
@@ -253,6 +255,15 @@ impl Session {
             worker.metrics.send_bytes.add(wrote as u64);
             Ok(wrote)
         })
+    }
+
+    /// Nobody will get what is still to come.
+    fn count_lost(&self, worker: &Worker) {
+        let mut replies = self.replies.borrow_mut();
+        replies.unanswered().for_each(|command| worker.metrics.lost(command));
+        if !replies.output().is_empty() {
+            worker.metrics.unread.add(1);
+        }
     }
 
     fn account(&self, worker: &Worker) {

@@ -257,6 +257,7 @@ impl Worker {
 
     /// Keeps a request that took long.
     pub(crate) fn log_slow(&self, session: &Session, slow: Slow, frame: &[u8]) {
+        self.metrics.slow.add(1);
         self.shared.slow_log.add(session, slow, frame);
     }
 

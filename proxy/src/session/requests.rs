@@ -25,6 +25,12 @@ use std::time::Duration;
 const HTTP_REFUSED: &[u8] = b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Type: text/plain\r\nContent-Length: 32\r\n\r\n\
     this port speaks Redis' protocol";
 
+/// Whether a line is the first of an HTTP request: `GET /metrics HTTP/1.1`. POST is told by the slicer.
+fn is_http(method: &[u8], version: Option<&[u8]>) -> bool {
+    let methods = [&b"GET"[..], b"HEAD", b"PUT", b"DELETE", b"OPTIONS", b"PATCH"];
+    version.is_some_and(|version| version.starts_with(b"HTTP/1.")) && methods.contains(&method)
+}
+
 /// What became of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Step {
@@ -154,7 +160,7 @@ impl Session {
     ) -> Step {
         let frame = inline.unwrap_or(&view.bytes()[..len]);
         let name = args.get(frame, 0).unwrap_or_default();
-        if inline.is_some() && args.get(frame, 2).is_some_and(|word| word.starts_with(b"HTTP/1.")) {
+        if inline.is_some() && is_http(name, args.get(frame, 2)) {
             self.refuse_http(worker);
             view.consume(len);
             return Step::Done;
@@ -185,7 +191,7 @@ impl Session {
                 Step::Done
             }
             Ok(Plan::Split(rule)) => self.send_parts(worker, &found, rule, &slots),
-            Ok(Plan::Answer | Plan::FanOut(_)) if self.names_backend(worker, &found) => {
+            Ok(Plan::Answer | Plan::FanOut(_)) if codis::names_backend(worker, &found) => {
                 self.ask_backend(worker, &found)
             }
             Ok(Plan::Answer) => self.answer_locally(worker, &found),
@@ -238,7 +244,8 @@ impl Session {
         self.replies.borrow_mut().open_join(asked, join)
     }
 
-    pub(super) fn in_flight(&self) -> usize {
+    /// How many requests are not answered.
+    pub(crate) fn in_flight(&self) -> usize {
         self.replies.borrow().in_flight()
     }
 
@@ -359,7 +366,7 @@ impl Session {
         if name.eq_ignore_ascii_case(b"post") || name.eq_ignore_ascii_case(b"host:") {
             return self.refuse_http(worker);
         }
-        worker.metrics.unknown.add(1);
+        Self::count_unknown(worker, self.nothing_asked(worker));
         worker.metrics.refused[Refused::Unknown as usize].add(1);
         self.spoil_multi();
         if worker.is_codis()
@@ -377,12 +384,17 @@ impl Session {
 
     /// Somebody talks HTTP.
     fn refuse_http(self: &Rc<Self>, worker: &Worker) {
-        worker.metrics.unknown.add(1);
         worker.metrics.refused[Refused::Http as usize].add(1);
         tracing::debug!(client = self.id, "HTTP where a command should be; connection closed");
         let nothing = Asked { muted: false, ..self.nothing_asked(worker) };
+        Self::count_unknown(worker, nothing);
         self.put(worker, nothing, HTTP_REFUSED);
         self.phase.set(Phase::Closing(Gone::Protocol));
+    }
+
+    /// No command has the name.
+    fn count_unknown(worker: &Worker, asked: Asked) {
+        worker.metrics.answered(Answered { asked, outcome: Outcome::ProxyError }, Duration::ZERO);
     }
 
     /// Writes an error that belongs to no command, in its turn.
