@@ -3,9 +3,11 @@
 //! What is decided is in [`hold`]; here it is carried out. One gate a worker. Bounds: a slot's requests and all bytes (past them sessions
 //! are no longer read), time (past it each request gets one error), requests on their way while a hold is released.
 
+mod fill;
 mod hold;
 mod timer;
 
+pub(crate) use fill::{Entered, Gated};
 pub(crate) use hold::{Hold, Stage, Stuck};
 pub(crate) use timer::run as run_timer;
 
@@ -79,7 +81,11 @@ impl Gate {
 
     /// Ends the hold of a slot that holds nothing and waits for nothing.
     fn end_if_empty(&mut self, worker: &Worker, slot: Slot) {
-        if self.holds.get(&slot).is_some_and(|h| h.len() == 0 && h.stage != Stage::Draining) {
+        if self
+            .holds
+            .get(&slot)
+            .is_some_and(|h| h.len() == 0 && h.stage != Stage::Draining && !h.is_frozen())
+        {
             self.holds.remove(&slot);
             worker.routes.open(slot);
             worker.metrics.holds_open.sub(1);
@@ -95,7 +101,7 @@ impl Gate {
 impl Worker {
     /// Whether the gate has room for a request of the slot. If not, the session is woken when there may be.
     pub(crate) fn room(&self, slot: Slot, session: &Rc<Session>) -> Room {
-        if let Way::Open(_) = self.routes.way(slot) {
+        if self.routes.way(slot) != Way::Held {
             return Room::Enough;
         }
         let mut gate = self.gate.borrow_mut();
@@ -114,6 +120,9 @@ impl Worker {
 
     /// Keeps a new request of one slot that is held, or whose node cannot be reached.
     pub(crate) fn keep(self: &Rc<Self>, slot: Slot, mut kept: Kept) {
+        if self.routes.way(slot) == Way::Offline {
+            return self.fail_offline(&kept.request.origin);
+        }
         let mut gate = self.gate.borrow_mut();
         if let Way::Open(node) = self.routes.way(slot) {
             if self.health.is_given_up(node, self.now(), self.config.hold.node_down) {
@@ -237,6 +246,7 @@ impl Worker {
     pub(crate) fn learn(&self, from: NodeIndex, slot: Slot, moved: &Moved) {
         let node = self.routes.node(&moved.addr);
         let news = Route { node, epoch: moved.epoch, token: moved.token };
+        self.note_stray(from, slot, &moved.addr);
         if self.take_route(slot, Some(from), news) {
             self.metrics.redirects.add(1);
             failpoint::hit("proxy.moved");
@@ -245,7 +255,10 @@ impl Worker {
 
     /// A node does not know where a slot is: the table may, or a newer one.
     pub(crate) fn look_up(&self, from: NodeIndex, slot: Slot) {
-        let in_table = self.routes.in_table(&self.source.tables.borrow(), slot);
+        let in_table = match &self.shared.router {
+            Some(router) => self.in_fill(router, from, slot),
+            None => self.routes.in_table(&self.source.tables.borrow(), slot),
+        };
         if let Some(news) = in_table {
             self.take_route(slot, Some(from), news);
         }
@@ -287,10 +300,24 @@ impl Worker {
     /// Decides what comes next for a slot, and does it.
     pub(crate) fn settle(self: &Rc<Self>, slot: Slot) {
         self.time_out(slot);
+        if self.routes.route(slot).node == NodeIndex::NOWHERE {
+            self.end_offline(slot);
+        }
         let mut gate = self.gate.borrow_mut();
         let gate = &mut *gate;
         let Some(hold) = gate.holds.get_mut(&slot) else { return };
         let belief = self.routes.route(slot);
+        if hold.is_frozen() {
+            let in_flight = self.routes.in_flight(slot);
+            hold.decide(in_flight, belief, self.now());
+            if in_flight == 0 {
+                self.gated.drained(slot);
+            }
+            return;
+        }
+        if belief.node == NodeIndex::NOWHERE {
+            return;
+        }
         let before = hold.stage;
         if hold.decide(self.routes.in_flight(slot), belief, self.now()) != Stage::Releasing {
             return;
@@ -324,7 +351,7 @@ impl Worker {
     /// Tells the node behind a connection to take requests of the slot again.
     fn resume(self: &Rc<Self>, slot: Slot, key: Key, belief: Route<NodeIndex>) {
         let upstream = self.upstream(key);
-        if !upstream.is_up() {
+        if !upstream.is_up_to_ours() {
             return;
         }
         let number = slot.to_string();

@@ -4,13 +4,14 @@
 //! - `worker`, `turn`: a thread, and how its turn ends.
 //! - `session`, `inbox`, `plan`, `split`, `join`, `local`: a client and its requests.
 //! - `routes`, `gate`, `health`: what is believed of slots and nodes; requests that wait.
-//! - `upstream`, `outbox`, `words`: connections to nodes, and what nodes say.
+//! - `upstream`, `dialect`, `outbox`, `words`: connections to nodes, and what nodes say.
 //! - [`dashboard`]: what a proxy needs that a codis-dashboard drives.
 //! - `metrics`, `slow_log`, `live`, `shared`: what is counted, kept and set for all workers.
 
 pub mod config;
 mod cursors;
 pub mod dashboard;
+mod dialect;
 mod error;
 mod gate;
 mod health;
@@ -85,7 +86,8 @@ impl Proxy {
         registry.register(Box::new(Page::new(Arc::clone(&self.shared))?))
     }
 
-    /// Runs until `shutdown`. There is one listener a worker, all bound to one address with `SO_REUSEPORT`.
+    /// Runs until `shutdown`. There is one listener a worker, all bound to one address with `SO_REUSEPORT`. Where a codis-dashboard fills the slots
+    /// ([`Config::codis`]) the tables are not looked at.
     pub async fn run(
         self,
         listeners: Vec<TcpListener>,
@@ -99,7 +101,9 @@ impl Proxy {
                 listeners.len()
             )));
         }
-        check_table(&self.shared.config, &tables)?;
+        if self.shared.router.is_none() {
+            check_table(&self.shared.config, &tables)?;
+        }
         let mut done = Vec::new();
         for (number, listener) in listeners.into_iter().enumerate() {
             let listening = |source| Error::System { what: "use the listener", source };

@@ -30,6 +30,8 @@ pub(crate) struct WorkerMetrics {
     pub(crate) bounces: [Cell; BOUNCES.len()],
     pub(crate) pushes: Cell,
     pub(crate) redirects: Cell,
+    /// Against what a dashboard has filled.
+    pub(crate) strays: Cell,
     pub(crate) repeats: [Cell; REPEATS.len()],
     pub(crate) holds: [Cell; HOLDS.len()],
     pub(crate) holds_open: Cell,
@@ -80,7 +82,7 @@ kinds! { /** Why we answered with an error of our own. */ Refused REFUSED {
 } }
 kinds! { /** The words that turn a request away. */ BounceKind BOUNCES { Hold "hold", Moved "moved", Ask "ask" } }
 kinds! { /** Why a request was sent again. */ Repeat REPEATS { Bounced "bounced", Unsent "unsent", Read "read" } }
-kinds! { /** Why a slot is held. */ HoldKind HOLDS { Bounce "bounce", NodeDown "node_down", Route "route" } }
+kinds! { /** Why a slot is held. */ HoldKind HOLDS { Bounce "bounce", NodeDown "node_down", Route "route", Fill "fill" } }
 kinds! { /** How a held request went on. */ HeldEnd HELD_ENDS { Released "released", Timeout "timeout", NodeDown "node_down", } }
 kinds! { /** Why a session was not read. */ Pressure PRESSURE { Hold "hold", Session "session", Process "process" } }
 kinds! { /** How an attempt to connect to a node ended. */ Connect CONNECTS { Ok "ok", Refused "refused", Timeout "timeout", Handshake "handshake" } }
@@ -122,6 +124,7 @@ impl WorkerMetrics {
             bounces: Default::default(),
             pushes: Cell::default(),
             redirects: Cell::default(),
+            strays: Cell::default(),
             repeats: Default::default(),
             holds: Default::default(),
             holds_open: Cell::default(),

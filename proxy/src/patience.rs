@@ -5,6 +5,7 @@ use crate::routes::NodeIndex;
 use crate::words::{Bounce, Word};
 use crate::worker::Worker;
 use cluster::Slot;
+use codis::commands::texts::SLOT_NOT_READY;
 use std::rc::Rc;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
@@ -44,6 +45,7 @@ impl Patience {
         why: Unreachable,
     ) -> Result<(), String> {
         let (limit, line) = match why {
+            Unreachable::Offline => return Err(SLOT_NOT_READY.to_owned()),
             Unreachable::Full(max) => (
                 worker.config.hold.timeout,
                 format!(

@@ -2,6 +2,7 @@
 //!
 //! A connection on which a request was turned away is dropped, not resumed: with it goes the node's memory of what is stuck on it.
 
+use crate::dialect::Dialect;
 use crate::request::FlavourIndex;
 use crate::routes::NodeIndex;
 use crate::upstream::connect;
@@ -28,14 +29,22 @@ type Kind = (NodeIndex, FlavourIndex);
 /// The private connections of one worker that are not in use.
 #[derive(Default)]
 pub(crate) struct Pool {
-    idle: RefCell<HashMap<Kind, Vec<(TcpStream, Instant)>>>,
+    idle: RefCell<HashMap<Kind, Vec<Idle>>>,
     in_use: Cell<usize>,
+}
+
+/// A connection that waits to be used again.
+struct Idle {
+    stream: TcpStream,
+    dialect: Dialect,
+    since: Instant,
 }
 
 /// A connection for one command at a time.
 pub(crate) struct Private {
     worker: Rc<Worker>,
     key: Kind,
+    dialect: Dialect,
     stream: Option<TcpStream>,
     input: BytesMut,
 }
@@ -53,29 +62,40 @@ impl Worker {
             self.metrics.private_full.add(1);
             return Err(Unreachable::Full(max));
         }
-        let mine = |stream| {
+        if node == NodeIndex::NOWHERE {
+            return Err(Unreachable::Offline);
+        }
+        let mine = |(stream, dialect)| {
             self.pool.in_use.set(self.pool.in_use.get() + 1);
             self.metrics.private_connections.set(self.pool.in_use.get() as u64);
-            Private { worker: Rc::clone(self), key, stream: Some(stream), input: BytesMut::new() }
+            Private {
+                worker: Rc::clone(self),
+                key,
+                dialect,
+                stream: Some(stream),
+                input: BytesMut::new(),
+            }
         };
-        while let Some((stream, _)) = self.pool.idle.borrow_mut().get_mut(&key).and_then(Vec::pop) {
+        while let Some(Idle { stream, dialect, .. }) =
+            self.pool.idle.borrow_mut().get_mut(&key).and_then(Vec::pop)
+        {
             // Whatever there is to read, even the end, it is not the answer to what will be asked. The system is asked, not the runtime,
             // which hears of an end a moment later.
             let peeked = SockRef::from(&stream).peek(&mut [MaybeUninit::uninit()]);
             if peeked.is_err_and(|e| e.kind() == io::ErrorKind::WouldBlock) {
-                return Ok(mine(stream));
+                return Ok(mine((stream, dialect)));
             }
         }
         let addr = self.routes.addr(node);
-        let stream = connect(self, &addr, self.flavour(flavour)).await;
-        stream.map(mine).map_err(|(_, why)| Unreachable::Down(why))
+        let connected = connect(self, &addr, self.flavour(flavour)).await;
+        connected.map(mine).map_err(|(_, why)| Unreachable::Down(why))
     }
 
     /// Closes private connections that nobody uses.
     pub(crate) fn trim_pool(&self) {
         let now = self.now();
         self.pool.idle.borrow_mut().retain(|_, idle| {
-            idle.retain(|(_, since)| now.saturating_duration_since(*since) < IDLE_MAX);
+            idle.retain(|idle| now.saturating_duration_since(idle.since) < IDLE_MAX);
             !idle.is_empty()
         });
     }
@@ -86,6 +106,8 @@ impl Worker {
 pub(crate) enum Unreachable {
     /// So many are in use.
     Full(usize),
+    /// Nobody serves the slot.
+    Offline,
     Down(String),
 }
 
@@ -110,6 +132,11 @@ impl Private {
     /// The node it goes to.
     pub(crate) fn node(&self) -> NodeIndex {
         self.key.0
+    }
+
+    /// Whether it goes to a node of ours.
+    pub(crate) fn is_ours(&self) -> bool {
+        self.dialect == Dialect::Ours
     }
 
     fn stream(&mut self) -> Result<&mut TcpStream, String> {
@@ -145,7 +172,7 @@ impl Private {
             && of_key.len() < self.worker.config.upstream.private_idle_max
             && let Some(stream) = self.stream.take()
         {
-            of_key.push((stream, self.worker.now()));
+            of_key.push(Idle { stream, dialect: self.dialect, since: self.worker.now() });
         }
     }
 }

@@ -6,6 +6,7 @@
 //! A command can be called off without losing an element: we close our half of the connection, and the node, which looks for that as long as
 //! the command waits, either closes the other half, having taken nothing, or has popped before, and its reply is on the way.
 
+use crate::gate::Entered;
 use crate::metrics::WorkerMetrics;
 use crate::patience::Patience;
 use crate::plan::Request;
@@ -171,13 +172,27 @@ impl Blocking {
                     continue;
                 }
             };
+            let mut entered = None;
+            if !connection.is_ours() {
+                if worker.is_frozen(self.slot) || worker.routes.route(self.slot) != route {
+                    connection.give_back();
+                    self.until_thawed(worker).await?;
+                    if self.is_over(worker) {
+                        return Ok(self.nothing());
+                    }
+                    continue;
+                }
+                entered = Some(Entered::new(worker, self.slot));
+            }
             if sent > 0 || self.began.elapsed() > LEAST {
                 self.set_time_left();
             }
             sent += 1;
             let asked = Instant::now();
-            let reply = self.ask(worker, &mut connection).await?;
-            let Some(bounce) = words::bounce(&reply).filter(|_| worker.are_nodes_ours()) else {
+            let asked_of = self.ask(worker, &mut connection).await;
+            drop(entered);
+            let Some(reply) = asked_of? else { continue };
+            let Some(bounce) = words::bounce(&reply).filter(|_| connection.is_ours()) else {
                 connection.give_back();
                 return Ok(reply);
             };
@@ -201,10 +216,10 @@ impl Blocking {
             let mut connection = worker.private(route.node, self.flavour).await?;
             let mut words = Vec::new();
             let slot = self.slot.to_string();
-            if let Some(token) = route.token {
+            if let Some(token) = route.token.filter(|_| connection.is_ours()) {
                 words.push(["RESUME".to_owned(), slot, token.to_string()].to_vec());
             }
-            if sent > 0 && worker.are_nodes_ours() {
+            if sent > 0 && connection.is_ours() {
                 // It keeps its place among those who wait.
                 let waited = self.began.elapsed().as_millis().to_string();
                 words.push(["WAITED".to_owned(), waited].to_vec());
@@ -228,24 +243,44 @@ impl Blocking {
         }
     }
 
-    /// Says the command and waits for the reply. Called off, it is still answered if the node has executed it.
-    async fn ask(&self, worker: &Worker, connection: &mut Private) -> Result<Bytes, End> {
+    /// Waits until no fill holds the slot, but not beyond the end of the command's time.
+    async fn until_thawed(&self, worker: &Worker) -> Result<(), End> {
+        self.pause(async {
+            worker.thawed(self.slot).await;
+            Ok(())
+        })
+        .await
+    }
+
+    /// Says the command and waits for the reply. Called off, it is still answered if the node has executed it; called off by a fill, and not
+    /// executed: nothing.
+    async fn ask(&self, worker: &Worker, connection: &mut Private) -> Result<Option<Bytes>, End> {
         let addr = worker.routes.addr(connection.node());
         let lost = |why: String| {
             End::Failed(format!(
                 "ERR slipway: connection to node {addr} lost, the command may or may not have been executed: {why}"
             ))
         };
+        let is_ours = connection.is_ours();
+        let recalled = async {
+            match is_ours {
+                true => std::future::pending().await,
+                false => worker.frozen(self.slot).await,
+            }
+        };
         let called_off = tokio::select! {
             biased;
-            reply = self.within_time(worker, connection.ask(&self.frame)) => return reply.map_err(lost),
-            why = self.nudge.called_off() => why,
+            reply = self.within_time(worker, connection.ask(&self.frame)) => {
+                return reply.map(Some).map_err(lost);
+            }
+            why = self.nudge.called_off() => Some(why),
+            () = recalled => None,
         };
         let patience = worker.config.upstream.reply_timeout;
         match connection.call_off(patience).await.map_err(lost)? {
             // Turned away at the last moment: not executed either.
-            Some(reply) if words::bounce(&reply).is_none() => Ok(reply),
-            _ => Err(End::CalledOff(called_off)),
+            Some(reply) if !is_ours || words::bounce(&reply).is_none() => Ok(Some(reply)),
+            _ => called_off.map_or(Ok(None), |why| Err(End::CalledOff(why))),
         }
     }
 

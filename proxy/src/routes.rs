@@ -14,6 +14,11 @@ use std::rc::Rc;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct NodeIndex(pub(crate) u16);
 
+impl NodeIndex {
+    /// Of a slot that nobody serves.
+    pub(crate) const NOWHERE: Self = Self(u16::MAX);
+}
+
 /// All routes of one worker.
 pub(crate) struct Routes {
     pub(crate) count: SlotCount,
@@ -41,6 +46,8 @@ struct Nodes {
 pub(crate) enum Way {
     Open(NodeIndex),
     Held,
+    /// Nobody serves it.
+    Offline,
 }
 
 impl Routes {
@@ -62,7 +69,11 @@ impl Routes {
     /// Where a request of the slot may go now.
     pub(crate) fn way(&self, slot: Slot) -> Way {
         let cell = self.cell(slot);
-        if cell.held.get() { Way::Held } else { Way::Open(NodeIndex(cell.node.get())) }
+        match NodeIndex(cell.node.get()) {
+            _ if cell.held.get() => Way::Held,
+            NodeIndex::NOWHERE => Way::Offline,
+            node => Way::Open(node),
+        }
     }
 
     /// A request of the slot is on its way.
@@ -182,6 +193,7 @@ impl Routes {
         let mut owners: Vec<(NodeIndex, Vec<Slot>)> = Vec::new();
         for (slot, route) in self.count.slots().zip(self.believed.borrow().iter()) {
             match owners.iter_mut().find(|(node, _)| *node == route.node) {
+                _ if route.node == NodeIndex::NOWHERE => {}
                 Some((_, slots)) => slots.push(slot),
                 None => owners.push((route.node, vec![slot])),
             }

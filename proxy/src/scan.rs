@@ -102,14 +102,14 @@ impl Scan {
         while self.slot.0 < slots {
             let node = self.worker.routes.route(self.slot).node;
             let last = self.last_of(node);
-            let reply = match ask(&self.worker, node, self.flavour, &self.frame(last)).await {
+            let reply = match ask(&self.worker, node, self.flavour, &self.frame(node, last)).await {
                 Ok(reply) => reply,
                 Err(why) => {
                     patience.unreachable(&self.worker, node, why).await?;
                     continue;
                 }
             };
-            if let Some(bounce) = words::bounce(&reply).filter(|_| self.worker.are_nodes_ours()) {
+            if let Some(bounce) = words::bounce(&reply).filter(|_| self.worker.is_ours(node)) {
                 patience.turned_away(&self.worker, node, &bounce).await?;
                 continue;
             }
@@ -134,10 +134,10 @@ impl Scan {
         Slot(behind.unwrap_or(routes.count.get()) - 1)
     }
 
-    fn frame(&self, last: Slot) -> Vec<u8> {
+    fn frame(&self, node: crate::routes::NodeIndex, last: Slot) -> Vec<u8> {
         let mut frame = Vec::new();
         let count = (self.count - self.keys.len().min(self.count - 1)).to_string();
-        if self.worker.are_nodes_ours() {
+        if self.worker.is_ours(node) {
             let (first, last) = (self.slot.to_string(), last.to_string());
             let mut line = vec![
                 &b"SLIPWAY"[..],

@@ -3,6 +3,7 @@
 use crate::config::Config;
 use crate::cursors::Cursors;
 use crate::dashboard::Router;
+use crate::dialect::Dialects;
 use crate::live::Live;
 use crate::metrics::WorkerMetrics;
 use crate::registry::Registry;
@@ -19,6 +20,8 @@ pub(crate) struct Shared {
     pub(crate) live: Live,
     /// Where a codis-dashboard drives us.
     pub(crate) router: Option<Arc<Router>>,
+    /// What nodes were found to speak.
+    pub(crate) dialects: Arc<Dialects>,
     pub(crate) clients: Clients,
     pub(crate) slow_log: SlowLog,
     pub(crate) registry: Registry,
@@ -34,9 +37,12 @@ pub(crate) struct Shared {
 
 impl Shared {
     pub(crate) fn new(config: Config) -> Self {
+        let config = Arc::new(config);
+        let dialects = Arc::new(Dialects::default());
         Self {
             live: Live::new(&config),
-            router: config.codis.as_ref().map(|codis| Arc::new(Router::new(codis))),
+            router: Router::new(&config, &dialects).map(Arc::new),
+            dialects,
             clients: Clients::default(),
             slow_log: SlowLog::default(),
             registry: Registry::new(config.workers),
@@ -45,7 +51,7 @@ impl Shared {
             started: Instant::now(),
             nodes: DashMap::new(),
             run_id: format!("{:032x}{:08x}", rand::random::<u128>(), rand::random::<u32>()),
-            config: Arc::new(config),
+            config,
         }
     }
 }

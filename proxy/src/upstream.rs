@@ -5,8 +5,9 @@
 
 mod handshake;
 
-pub(crate) use handshake::{Flavour, connect};
+pub(crate) use handshake::{Flavour, connect, introduce};
 
+use crate::dialect::Dialect;
 use crate::inbox::{Filled, Inbox, LONG_BYTES, View};
 use crate::metrics::{Connect, Refused, Repeat};
 use crate::outbox::{Outbox, PIECES, Place};
@@ -62,6 +63,7 @@ struct Core {
     outbox: Outbox,
     pending: VecDeque<Pending>,
     scan: ReplyScan,
+    dialect: Dialect,
 }
 
 /// A request on its way.
@@ -112,6 +114,11 @@ impl Upstream {
     /// Whether requests may be given to it.
     pub(crate) fn is_up(&self) -> bool {
         self.up.get()
+    }
+
+    /// Whether it is up to a node of ours.
+    pub(crate) fn is_up_to_ours(&self) -> bool {
+        self.up.get() && self.core.borrow().dialect == Dialect::Ours
     }
 
     /// Sends a request at the end of the turn. Its slots have been entered.
@@ -211,9 +218,10 @@ impl Upstream {
         loop {
             let addr = worker.routes.addr(self.key.node);
             match connect(&worker, &addr, worker.flavour(self.key.flavour)).await {
-                Ok(stream) => {
+                Ok((stream, dialect)) => {
                     worker.tick();
                     pause = Duration::ZERO;
+                    self.core.borrow_mut().dialect = dialect;
                     self.begin(&worker, stream);
                     let lost = poll_fn(|cx| self.poll(cx, &worker)).await;
                     worker.tick();
@@ -422,7 +430,7 @@ impl Core {
             }
         }
         if bytes.starts_with(b"-X")
-            && worker.are_nodes_ours()
+            && self.dialect == Dialect::Ours
             && let Some(bounce) = words::bounce(bytes)
         {
             let frame = self.outbox.copy(place);

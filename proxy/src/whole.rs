@@ -116,7 +116,8 @@ impl Whole {
                         patience.unreachable(worker, asked.node, why).await?;
                         again.push(asked.slots);
                     }
-                    Ok(reply) => match words::bounce(&reply).filter(|_| worker.are_nodes_ours()) {
+                    Ok(reply) => match words::bounce(&reply).filter(|_| worker.is_ours(asked.node))
+                    {
                         Some(bounce) => {
                             patience.turned_away(worker, asked.node, &bounce).await?;
                             // The one that moves must not keep the others from an answer.
@@ -152,7 +153,7 @@ impl Whole {
     ) -> Vec<Asked> {
         let mut tasks = JoinSet::new();
         for (node, slots) in groups {
-            let frame = self.frame(word, args, &slots);
+            let frame = self.frame((node, word), args, &slots);
             let (worker, flavour) = (Rc::clone(&self.worker), self.flavour);
             tasks.spawn_local(async move {
                 let reply = ask(&worker, node, flavour, &frame).await;
@@ -163,10 +164,10 @@ impl Whole {
     }
 
     /// `SLIPWAY WORD ranges arg…`, or to a foreign node the command itself.
-    fn frame(&self, word: &str, args: &[&[u8]], slots: &[Slot]) -> Vec<u8> {
+    fn frame(&self, (node, word): (NodeIndex, &str), args: &[&[u8]], slots: &[Slot]) -> Vec<u8> {
         let ranges = slots.iter().copied().collect::<SlotRanges>().to_string();
         let mut line: Vec<&[u8]> = Vec::new();
-        if self.worker.are_nodes_ours() {
+        if self.worker.is_ours(node) {
             line.extend([&b"SLIPWAY"[..], word.as_bytes(), ranges.as_bytes()]);
             line.extend(args);
         } else {

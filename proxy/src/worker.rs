@@ -1,7 +1,8 @@
 //! One worker: a thread with its own listener, sessions, connections to nodes and counters. Nothing on a request's way leaves the thread.
 
-use crate::config::{Config, Nodes};
-use crate::gate::{self, Gate};
+use crate::config::Config;
+use crate::dashboard::Phase;
+use crate::gate::{self, Gate, Gated};
 use crate::health::Health;
 use crate::metrics::{Gone, WorkerMetrics};
 use crate::pool::Pool;
@@ -15,7 +16,9 @@ use crate::source::TableSource;
 use crate::turn::{self, Turn};
 use crate::upstream::{Flavour, Key, Lost, Upstream};
 use bytes::Bytes;
-use cluster::{Slot, Table};
+use cluster::route::Route;
+use cluster::{Epoch, Slot, Table};
+use codis::commands::texts::NOT_ONLINE;
 use protocol::reply::Version;
 use protocol::slicer::Args;
 use service::failpoint;
@@ -47,6 +50,7 @@ pub(crate) struct Worker {
     pub(crate) routes: Routes,
     pub(crate) health: Health,
     pub(crate) gate: RefCell<Gate>,
+    pub(crate) gated: Gated,
     pub(crate) turn: Turn,
     pub(crate) pool: Pool,
     /// What has been read and is not consumed yet; used by one socket at a time.
@@ -92,6 +96,7 @@ impl Worker {
             routes,
             health: Health::default(),
             gate: RefCell::default(),
+            gated: Gated::default(),
             turn: Turn::default(),
             scratch: RefCell::new(vec![0; SCRATCH_BYTES].into_boxed_slice()),
             unanswered_bytes: Cell::new(0),
@@ -106,7 +111,10 @@ impl Worker {
             sessions: RefCell::default(),
             source,
         });
-        worker.take_table(&table);
+        match &worker.shared.router {
+            Some(_) => worker.serve_nothing(),
+            None => worker.take_table(&table),
+        }
         worker
     }
 
@@ -118,10 +126,6 @@ impl Worker {
     /// Looks at the clock.
     pub(crate) fn tick(&self) {
         self.now.set(Instant::now());
-    }
-
-    pub(crate) fn are_nodes_ours(&self) -> bool {
-        self.config.nodes == Nodes::Slipway
     }
 
     // --- requests
@@ -259,6 +263,12 @@ impl Worker {
         self.source.refresh.notify_one();
     }
 
+    /// Nobody has filled a slot yet.
+    fn serve_nothing(&self) {
+        let nowhere = Route { node: NodeIndex::NOWHERE, epoch: Epoch(0), token: None };
+        self.routes.count.slots().for_each(|slot| self.routes.set(slot, nowhere));
+    }
+
     fn take_table(self: &Rc<Self>, table: &Arc<Table>) {
         let before = self.table.replace(Arc::clone(table));
         self.metrics.table_version.set(table.version);
@@ -291,8 +301,16 @@ impl Worker {
         }
     }
 
+    /// Whether clients are served: at all times, but for a codis-dashboard that has to say so.
+    fn is_online(&self) -> bool {
+        self.shared.router.as_ref().is_none_or(|router| router.phase() == Phase::Online)
+    }
+
     fn accept(self: &Rc<Self>, stream: TcpStream) {
-        if self.shared.clients.enter(self.shared.live.clients_max()) {
+        if !self.is_online() {
+            self.metrics.clients_refused.add(1);
+            let _ = stream.try_write(format!("-{NOT_ONLINE}\r\n").as_bytes());
+        } else if self.shared.clients.enter(self.shared.live.clients_max()) {
             self.metrics.clients_accepted.add(1);
             self.metrics.clients.add(1);
             let session = Session::new(self, stream);
@@ -358,7 +376,10 @@ impl Worker {
     pub(crate) async fn run(self: Rc<Self>, listener: TcpListener) {
         spawn_local(turn::run(Rc::clone(&self)));
         spawn_local(gate::run_timer(Rc::clone(&self)));
-        spawn_local(Rc::clone(&self).follow_tables());
+        match self.shared.router.as_ref().and_then(|router| router.orders(self.number)) {
+            Some(orders) => drop(spawn_local(Rc::clone(&self).follow_fills(orders))),
+            None => drop(spawn_local(Rc::clone(&self).follow_tables())),
+        }
         spawn_local(Rc::clone(&self).watch());
         spawn_local(Rc::clone(&self).answer_door());
         for (node, _) in self.routes.owners() {

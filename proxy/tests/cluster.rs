@@ -6,6 +6,7 @@ use cluster::table::{Group, GroupId, Owner};
 use cluster::{Epoch, Table};
 use protocol::frame::{Value, decode};
 use protocol::request::encode_request;
+use proxy::dashboard::{Router, Statistics};
 use proxy::{Config, Proxy, TableSource};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -28,6 +29,9 @@ pub(crate) struct Cluster {
     pub(crate) source: TableSource,
     pub(crate) stop: CancellationToken,
     pub(crate) running: JoinHandle<Result<(), proxy::Error>>,
+    /// Where a codis-dashboard drives the proxy.
+    pub(crate) router: Option<Arc<Router>>,
+    pub(crate) statistics: Option<Statistics>,
     registry: prometheus::Registry,
 }
 
@@ -63,8 +67,9 @@ impl Cluster {
         let stop = CancellationToken::new();
         let (proxy, registry) = (Proxy::new(config).unwrap(), prometheus::Registry::new());
         proxy.register(&registry).unwrap();
+        let (router, statistics) = (proxy.router(), proxy.statistics());
         let running = tokio::spawn(proxy.run(vec![listener], source.clone(), stop.clone()));
-        Self { addr, nodes, tables, source, stop, running, registry }
+        Self { addr, nodes, tables, source, stop, running, router, statistics, registry }
     }
 
     /// A number of the metrics page: `held_requests`, `errors_total{reason="arity"}`.

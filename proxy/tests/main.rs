@@ -11,6 +11,7 @@ mod blocking;
 mod cluster;
 mod commands;
 mod fake;
+mod fills;
 mod losing;
 mod moving;
 mod serving;

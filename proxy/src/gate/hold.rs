@@ -46,6 +46,8 @@ pub(crate) enum Stage {
 pub(crate) struct Hold {
     pub(crate) kind: HoldKind,
     pub(crate) stage: Stage,
+    /// A fill holds the slot: nothing leaves before it says so.
+    frozen: Frozen,
     /// Came back; older than all in `queue`.
     returned: VecDeque<Kept>,
     queue: VecDeque<Kept>,
@@ -63,6 +65,13 @@ pub(crate) struct Hold {
     ask_pause: Duration,
     /// When the source is next asked to give the handoff up.
     soft_at: Instant,
+}
+
+/// Whether a fill holds a slot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Frozen {
+    No,
+    Yes,
 }
 
 /// Whether a connection turned requests of the slot away before.
@@ -93,6 +102,7 @@ impl Hold {
         Self {
             kind,
             stage: Stage::Draining,
+            frozen: Frozen::No,
             returned: VecDeque::new(),
             queue: VecDeque::new(),
             sent_under: belief,
@@ -109,6 +119,23 @@ impl Hold {
     /// How many requests are held.
     pub(crate) fn len(&self) -> usize {
         self.returned.len() + self.queue.len()
+    }
+
+    /// A fill holds the slot from now on; what is on its way is awaited.
+    pub(crate) fn freeze(&mut self) {
+        self.frozen = Frozen::Yes;
+        self.stage = Stage::Draining;
+    }
+
+    /// The fill lets go. What is believed now is worth a try, whatever was found before.
+    pub(crate) fn thaw(&mut self) {
+        self.frozen = Frozen::No;
+        self.closed = None;
+    }
+
+    /// Whether a fill holds the slot.
+    pub(crate) fn is_frozen(&self) -> bool {
+        self.frozen == Frozen::Yes
     }
 
     /// A new request waits behind the others.
@@ -160,7 +187,7 @@ impl Hold {
 
     /// The node under which the slot was found closed.
     pub(crate) fn closed_by(&self) -> Option<NodeIndex> {
-        self.closed.map(|route| route.node)
+        self.closed.filter(|_| !self.is_frozen()).map(|route| route.node)
     }
 
     /// Decides what comes next, given how many requests of the slot are on their way and what is believed.
@@ -176,7 +203,11 @@ impl Hold {
             }
             self.stage = Stage::Waiting;
         }
-        if self.stage == Stage::Waiting && self.closed != Some(belief) && now >= self.go_at {
+        if self.frozen == Frozen::No
+            && self.stage == Stage::Waiting
+            && self.closed != Some(belief)
+            && now >= self.go_at
+        {
             self.stage = Stage::Releasing;
             self.sent_under = belief;
             self.resumed.clear();
@@ -238,6 +269,9 @@ impl Hold {
     /// What it is time for.
     pub(crate) fn due(&mut self, now: Instant) -> Due {
         let mut due = Due::default();
+        if self.is_frozen() {
+            return due;
+        }
         if self.stage == Stage::Waiting && now >= self.ask_at {
             due.ask = true;
             self.ask_pause = (self.ask_pause * 2).min(ASK_PAUSE_MAX);
@@ -253,6 +287,7 @@ impl Hold {
     /// When something is due next, apart from a request's time being up.
     pub(crate) fn due_at(&self) -> Option<Instant> {
         match self.stage {
+            _ if self.is_frozen() => None,
             Stage::Releasing => None,
             Stage::Draining => Some(self.soft_at),
             Stage::Waiting => Some(self.soft_at.min(self.ask_at)),

@@ -103,13 +103,13 @@ impl Worker {
         };
         let upstream = self.upstream(self.key(node, slot, flavour));
         let number = slot.to_string();
-        if due.ask && upstream.is_up() {
+        if due.ask && upstream.is_up_to_ours() {
             self.metrics.where_asked.add(1);
             upstream.say(self, Origin::Where(slot), &["SLIPWAY", "WHERE", &number]);
         }
         if due.soft {
             self.refresh();
-            if upstream.is_up() && kind == HoldKind::Bounce {
+            if upstream.is_up_to_ours() && kind == HoldKind::Bounce {
                 self.metrics.unseals.add(1);
                 upstream.say(self, Origin::Nobody, &["SLIPWAY", "UNSEAL", &number]);
             }

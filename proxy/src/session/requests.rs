@@ -259,7 +259,7 @@ impl Session {
                     Group::Alone(slot)
                 }
             }
-            Way::Held => Group::Alone(slot),
+            Way::Held | Way::Offline => Group::Alone(slot),
         };
         let parts = Whole { frame: found.frame, args: found.args, slots }.split(group_of);
         worker.metrics.fanout_parts.add(parts.len() as u64);

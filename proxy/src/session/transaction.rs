@@ -216,7 +216,9 @@ impl Session {
         if multi.crosses || state.watched.iter().any(|w| w.slot != slot) {
             return Err(errors::CROSS_SLOT.into());
         }
-        if !worker.are_nodes_ours() && multi.queued.iter().any(|q| q.runs == Runs::AtNode) {
+        if !worker.is_ours(worker.routes.route(slot).node)
+            && multi.queued.iter().any(|q| q.runs == Runs::AtNode)
+        {
             return Err(errors::refused("exec", "transactions need nodes of slipway").into_bytes());
         }
         Ok(slot)
@@ -283,7 +285,7 @@ impl Session {
 
     fn watch(self: &Rc<Self>, worker: &Rc<Worker>, found: &Found<'_>) -> Step {
         let slot = match plan::one_slot(found.command, found.request(), worker.routes.count) {
-            Ok(slot) if worker.are_nodes_ours() => slot,
+            Ok(slot) if worker.is_ours(worker.routes.route(slot).node) => slot,
             Ok(_) => {
                 self.refuse(
                     worker,

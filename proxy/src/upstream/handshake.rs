@@ -1,6 +1,7 @@
 //! The first words on a connection to a node: password, who we are, protocol version, database.
 
-use crate::config::Nodes;
+use crate::config::Config;
+use crate::dialect::{Demand, Dialect};
 use crate::metrics::Connect;
 use crate::worker::Worker;
 use protocol::frame::{Value, decode};
@@ -26,22 +27,27 @@ const KEEP_ALIVE_RETRIES: u32 = 3;
 /// The longest answer to a handshake.
 const ANSWER_BYTES_MAX: usize = 64 * 1024;
 
-/// Connects and introduces us. The error is for people.
+/// Connects, introduces us, and takes note of what the node speaks. The error is for people.
 pub(crate) async fn connect(
     worker: &Worker,
     addr: &str,
     flavour: Flavour,
-) -> Result<TcpStream, (Connect, String)> {
+) -> Result<(TcpStream, Dialect), (Connect, String)> {
     let patience = worker.config.upstream.connect_timeout;
     let late = || (Connect::Timeout, format!("no answer within {} ms", patience.as_millis()));
-    timeout(patience, introduce(worker, addr, flavour)).await.unwrap_or_else(|_| Err(late()))
+    let (stream, dialect) = timeout(patience, introduce(&worker.config, addr, flavour))
+        .await
+        .unwrap_or_else(|_| Err(late()))?;
+    worker.shared.dialects.learn(addr, dialect);
+    Ok((stream, dialect))
 }
 
-async fn introduce(
-    worker: &Worker,
+/// Connects and introduces us.
+pub(crate) async fn introduce(
+    config: &Config,
     addr: &str,
     flavour: Flavour,
-) -> Result<TcpStream, (Connect, String)> {
+) -> Result<(TcpStream, Dialect), (Connect, String)> {
     let refused = |e: std::io::Error| (Connect::Refused, e.to_string());
     let mut stream = TcpStream::connect(addr).await.map_err(refused)?;
     stream.set_nodelay(true).map_err(refused)?;
@@ -51,7 +57,7 @@ async fn introduce(
         .with_interval(KEEP_ALIVE)
         .with_retries(KEEP_ALIVE_RETRIES);
     SockRef::from(&stream).set_tcp_keepalive(&keep_alive).map_err(refused)?;
-    let words = words(worker, flavour);
+    let words = words(config, flavour);
     let mut out = Vec::new();
     for (_, line) in &words {
         let line: Vec<&[u8]> = line.iter().map(String::as_bytes).collect();
@@ -59,12 +65,17 @@ async fn introduce(
     }
     stream.write_all(&out).await.map_err(refused)?;
     let mut input = Vec::new();
+    let mut dialect = Dialect::Plain;
     for (word, _) in &words {
         let answer =
             answer(&mut stream, &mut input).await.map_err(|why| (Connect::Handshake, why))?;
-        judge(worker, *word, &answer).map_err(|why| (Connect::Handshake, why))?;
+        let judged = match word {
+            Word::Link => judge_link(config, &answer).map(|found| dialect = found),
+            Word::Other => answer.as_error().map_or(Ok(()), |line| Err(line.to_owned())),
+        };
+        judged.map_err(|why| (Connect::Handshake, why))?;
     }
-    Ok(stream)
+    Ok((stream, dialect))
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -74,14 +85,13 @@ enum Word {
     Other,
 }
 
-fn words(worker: &Worker, flavour: Flavour) -> Vec<(Word, Vec<String>)> {
-    let config = &worker.config;
+fn words(config: &Config, flavour: Flavour) -> Vec<(Word, Vec<String>)> {
     let line = |words: &[&str]| words.iter().map(|&w| w.to_owned()).collect::<Vec<_>>();
     let mut words = Vec::new();
     if let Some(password) = &config.node_password {
         words.push((Word::Other, line(&["AUTH", password])));
     }
-    if config.nodes == Nodes::Slipway {
+    if Demand::of(config) != Demand::Plain {
         let cluster = config.cluster.as_deref().unwrap_or("-");
         let slots = config.slot_count.get().to_string();
         words
@@ -113,16 +123,27 @@ async fn answer(stream: &mut TcpStream, input: &mut Vec<u8>) -> Result<Value, St
     }
 }
 
-/// A node of another cluster, or with another number of slots, must not be used.
-fn judge(worker: &Worker, word: Word, answer: &Value) -> Result<(), String> {
-    if let Some(line) = answer.as_error() {
-        return Err(line.to_owned());
+/// What speaks who answers LINK like this? A node of another cluster, or with another number of slots, must not be used.
+fn judge_link(config: &Config, answer: &Value) -> Result<Dialect, String> {
+    let may_be_plain = Demand::of(config) == Demand::Either;
+    match (answer.as_error(), answer.as_items()) {
+        (Some(line), _) if may_be_plain && !is_of_ours(line) => Ok(Dialect::Plain),
+        (Some(line), _) => Err(line.to_owned()),
+        (None, None) if may_be_plain => Ok(Dialect::Plain),
+        (None, None) => Err("the node's answer to LINK is no array".to_owned()),
+        (None, Some(items)) => judge_node(config, items),
     }
-    if word == Word::Other {
-        return Ok(());
-    }
-    let items = answer.as_items().ok_or("the node's answer to LINK is no array")?;
-    let ours = i64::from(worker.config.slot_count.get());
+}
+
+/// Whether only a node of ours refuses LINK like this.
+fn is_of_ours(line: &str) -> bool {
+    ["ERR slot count differs", "ERR this node belongs", "ERR slipway"]
+        .iter()
+        .any(|start| line.starts_with(start))
+}
+
+fn judge_node(config: &Config, items: &[Value]) -> Result<Dialect, String> {
+    let ours = i64::from(config.slot_count.get());
     match items.get(3).and_then(Value::as_int) {
         Some(theirs) if theirs == ours => {}
         theirs => {
@@ -133,10 +154,10 @@ fn judge(worker: &Worker, word: Word, answer: &Value) -> Result<(), String> {
         }
     }
     let theirs = items.get(2).and_then(Value::as_str).unwrap_or("-");
-    match &worker.config.cluster {
+    match &config.cluster {
         Some(ours) if theirs != "-" && !theirs.is_empty() && theirs != ours => {
             Err(format!("the node belongs to cluster {theirs}, we to {ours}"))
         }
-        _ => Ok(()),
+        _ => Ok(Dialect::Ours),
     }
 }
