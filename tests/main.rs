@@ -9,6 +9,7 @@ mod bad_input;
 mod big_slot;
 mod blocking;
 mod clients;
+
 mod crash;
 mod dashboards;
 mod differential;
@@ -18,4 +19,5 @@ mod node_down;
 mod settings;
 
 mod size;
+mod stand_in;
 mod tidy;

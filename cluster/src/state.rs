@@ -152,6 +152,9 @@ pub enum Persist {
     Sync,
 }
 
+/// What a forced owner's epoch is above all that are known.
+const FORCED_EPOCHS: u64 = 1 << 16;
+
 /// An event that makes no sense in the state the slot is in; nothing changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refused(pub &'static str);
@@ -370,6 +373,74 @@ impl SlotState {
             )),
             state @ Self::Absent { .. } => Ok((state, Persist::No)),
             _ => Err(Refused("the migration was not granted here")),
+        }
+    }
+
+    // --- without a controller: the nodes open migrations themselves
+
+    /// A plain server's slot becomes the node's own, so that it can give it away.
+    pub fn claim(self) -> Next {
+        match self {
+            Self::Unclaimed => Ok((Self::Owned { epoch: Epoch(1) }, Persist::Lazy)),
+            state @ (Self::Owned { .. }
+            | Self::Copying { .. }
+            | Self::Armed { .. }
+            | Self::Sealed { .. }) => Ok((state, Persist::No)),
+            _ => Err(Refused("the slot is not owned here")),
+        }
+    }
+
+    /// The owner says that the slot is its own. Only for a node that has no key of the slot.
+    pub fn yielded(self, owner: Addr, epoch: Epoch) -> Next {
+        match self {
+            Self::Unclaimed => {
+                Ok((Self::Absent { epoch, hint: Some(owner), refused: None }, Persist::Sync))
+            }
+            state @ (Self::Absent { .. } | Self::Importing { .. } | Self::Ready { .. }) => {
+                Ok((state, Persist::No))
+            }
+            _ => Err(Refused("the slot is owned here, or on its way out")),
+        }
+    }
+
+    /// The owner opens a migration itself. Whoever calls it for a slot that is served here has seen that there is no key of it.
+    ///
+    /// A later migration of the same source takes the place of an earlier one: who opens a new one has called the old one off.
+    pub fn open(self, from: Migration) -> Next {
+        match self {
+            Self::Unclaimed => Ok((Self::Importing { from, last: Epoch(0) }, Persist::Sync)),
+            Self::Owned { epoch } if from.epoch > epoch => {
+                Ok((Self::Importing { from, last: epoch }, Persist::Sync))
+            }
+            Self::Owned { .. } => Err(Refused("the migration's epoch is not above the slot's")),
+            Self::Importing { from: old, last } | Self::Ready { from: old, last, .. }
+                if old.id != from.id && old.peer == from.peer =>
+            {
+                if from.epoch > old.epoch {
+                    Ok((Self::Importing { from, last }, Persist::Sync))
+                } else {
+                    Err(Refused("the migration's epoch is not above the one under way"))
+                }
+            }
+            other => other.import(from),
+        }
+    }
+
+    /// The highest epoch that anybody has used for this slot, as far as this node knows: also of a migration that may fail.
+    pub fn epoch_used(&self) -> Epoch {
+        self.epoch().max(self.migration().map_or(Epoch(0), |m| m.epoch))
+    }
+
+    /// The operator decides that this node owns the slot, because who owned it is gone for good. The epoch is far above all that the lost owner may
+    /// have used since, so that this node's word wins if it comes back.
+    pub fn force(self) -> Next {
+        let epoch = Epoch(self.epoch_used().0.saturating_add(FORCED_EPOCHS));
+        match self {
+            state @ (Self::Owned { .. } | Self::Copying { .. } | Self::Armed { .. }) => {
+                Ok((state, Persist::No))
+            }
+            Self::Sealed { .. } => Err(Refused("the slot is being handed off this moment")),
+            _ => Ok((Self::Owned { epoch }, Persist::Sync)),
         }
     }
 

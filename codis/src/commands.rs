@@ -9,7 +9,7 @@ mod page;
 mod table;
 pub mod texts;
 
-pub use decision::{Decision, decision, decisions};
+pub use decision::{Decision, decision, decisions, is_forwarded};
 pub use lists::CommandLists;
 pub use mapping::{slots_mapping, slots_mapping_all};
 pub use page::page;

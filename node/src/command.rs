@@ -9,6 +9,7 @@
 
 mod bitmap;
 mod blocking;
+mod codis;
 mod connection;
 mod hash;
 mod hyperloglog;
@@ -35,6 +36,7 @@ use protocol::slicer::Args;
 use std::sync::OnceLock;
 
 pub use blocking::{Found, Wish};
+pub(crate) use codis::{Order, order};
 pub(crate) use hyperloglog::refresh;
 pub(crate) use slipway::{Word, word};
 
@@ -209,6 +211,7 @@ type Table = &'static [(&'static str, Run)];
 const FAMILIES: &[Table] = &[
     bitmap::TABLE,
     blocking::TABLE,
+    codis::TABLE,
     connection::TABLE,
     hash::TABLE,
     hyperloglog::TABLE,

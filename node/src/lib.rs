@@ -16,6 +16,7 @@
 //! - [`exec`]: runs one command over the slots of its keys.
 //! - [`txn`]: what commands work on; counts keys, feeds capture and watches.
 //! - [`slots`]: each slot's state and lock. [`transfer`]: slots on the move.
+//! - `relay`: requests of other parties' connections, for slots of other nodes.
 //! - [`waiting`]: commands that wait for a key.
 //! - [`engine`], [`encoding`]: the ordered store, and keys and values in it.
 //! - [`wal`]: when a write is safe to be told. [`disk`]: room on the disk.
@@ -34,6 +35,7 @@ pub mod exec;
 pub mod expiry;
 pub mod link;
 pub mod metrics;
+mod relay;
 pub mod session;
 pub mod settings;
 pub mod shared;

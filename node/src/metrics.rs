@@ -103,6 +103,13 @@ fn clients(shared: &Shared, page: &mut Page) {
         [],
     )
     .put([], stats.sum(|w| &w.output_waits));
+    page.counter(
+        "slipway_node_relayed_total",
+        "Requests of other parties' connections for slots of other nodes, by what became of them; failed: answered with an error of this node.",
+        ["result"],
+    )
+    .put(["ok"], stats.sum(|w| &w.relayed).saturating_sub(stats.sum(|w| &w.relays_failed)))
+    .put(["failed"], stats.sum(|w| &w.relays_failed));
 }
 
 fn commands(shared: &Shared, page: &mut Page) {

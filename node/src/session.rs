@@ -4,6 +4,7 @@
 //! from any more once they exceed a limit. Commands that take long run elsewhere, and only this session waits for them. Invariant: no lock
 //! and no thread-local buffer is held across an await.
 
+mod proxied;
 mod standing;
 mod transaction;
 mod turn;
@@ -193,6 +194,11 @@ impl Session {
             () = pushed(self.link.as_ref()), if self.link.is_some() => Ok(Wake::Pushed),
             () = self.client.stop.cancelled() => Ok(Wake::Closed),
         }
+    }
+
+    /// The session waits for the dashboard's order before it goes on.
+    pub(crate) fn later_order(&mut self, order: crate::command::Order) {
+        self.later = Some(turn::Later::Order(order));
     }
 
     /// The session waits for the word's answer before it goes on.

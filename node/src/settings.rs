@@ -41,6 +41,7 @@ const REMEMBERED: &[(&str, &str)] = &[
     ("list-max-ziplist-size", "-2"),
     ("loglevel", "notice"),
     ("lua-time-limit", "5000"),
+    ("masterauth", ""),
     ("maxmemory", "0"),
     ("maxmemory-policy", "noeviction"),
     ("maxmemory-samples", "5"),

@@ -5,7 +5,7 @@ use crate::config::Config;
 use crate::cursors::Cursors;
 use crate::disk::Disk;
 use crate::engine::{Batch, Engine, EngineError, Tuning};
-use crate::error::Error;
+use crate::error::{CommandError, Error};
 use crate::settings::Settings;
 use crate::slots::{Cell, SlotInner, Slots};
 use crate::slowlog::Slowlog;
@@ -24,6 +24,30 @@ use tokio::runtime::Handle;
 /// The key of the node's own record.
 const NODE: &[u8] = b"n";
 
+/// Who says where this node's slots go. On disk; the first who speaks is it, and words of another are refused.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Driver {
+    /// Nobody yet: a plain server.
+    #[default]
+    None,
+    /// A codis-dashboard; the nodes open migrations themselves.
+    Codis,
+    /// Our controller.
+    Slipway,
+}
+
+impl Driver {
+    /// As words and pages call it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Codis => "codis",
+            Self::Slipway => "slipway",
+        }
+    }
+}
+
 /// Who this node is; on disk.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Identity {
@@ -36,6 +60,8 @@ pub struct Identity {
     pub cluster: Option<String>,
     /// The group it is in.
     pub group: Option<String>,
+    #[serde(default)]
+    pub driver: Driver,
 }
 
 /// One node.
@@ -163,6 +189,33 @@ impl Shared {
         *kept = identity;
         Ok(())
     }
+
+    /// Who says where this node's slots go.
+    pub fn driver(&self) -> Driver {
+        self.identity.read().driver
+    }
+
+    /// A codis-dashboard, or a node that one speaks to, has spoken: from now on nobody else does. Returns whether that is news, which the caller
+    /// syncs before it goes on.
+    pub fn driven_by_codis(&self) -> Result<bool, CommandError> {
+        let mut kept = self.identity.write();
+        match kept.driver {
+            Driver::Codis => return Ok(false),
+            Driver::Slipway => {
+                return Err(format!(
+                    "ERR this node is driven by the controller of cluster {}, not by a codis-dashboard: move the slot with `slipway migrate`, or give the node up with `SLIPWAY DRIVER codis`",
+                    kept.cluster.as_deref().unwrap_or("-")
+                )
+                .into());
+            }
+            Driver::None => {}
+        }
+        let next = Identity { driver: Driver::Codis, ..kept.clone() };
+        write_identity(&self.engine, &next)?;
+        self.wal.wrote();
+        *kept = next;
+        Ok(true)
+    }
 }
 
 fn load_identity(engine: &Engine, config: &Config) -> Result<Identity, Error> {
@@ -173,6 +226,7 @@ fn load_identity(engine: &Engine, config: &Config) -> Result<Identity, Error> {
             node_id: format!("{:032x}{:08x}", rand::random::<u128>(), rand::random::<u32>()),
             cluster: None,
             group: None,
+            driver: Driver::None,
         };
         write_identity(engine, &identity)?;
         engine.sync_wal()?;
@@ -189,11 +243,14 @@ fn load_identity(engine: &Engine, config: &Config) -> Result<Identity, Error> {
             "{path} was written in format {format}, this program reads format {ours}: use the program that wrote it, or an empty directory"
         )));
     }
-    let identity: Identity = serde_json::from_slice(&bytes).map_err(|e| {
+    let mut identity: Identity = serde_json::from_slice(&bytes).map_err(|e| {
         Error::Data(format!(
             "the node record in {path} is damaged ({e}): restore the directory from a copy"
         ))
     })?;
+    if identity.cluster.is_some() {
+        identity.driver = Driver::Slipway;
+    }
     if identity.slot_count != config.slot_count {
         return Err(Error::Data(format!(
             "{path} was made for {} slots and the configuration says {}: the number cannot change, choose another directory or set slot_count = {}",

@@ -25,6 +25,7 @@ use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::time::Duration;
+use tokio::sync::Notify;
 
 /// How many keys a slot has in one database.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -95,9 +96,16 @@ pub struct Cell {
     waiting: Mutex<Vec<Arc<Pushes>>>,
     /// Commands that hold, or want to hold, the slot for long.
     long_holders: AtomicU32,
+    /// The state is another one.
+    changed: Notify,
 }
 
 impl Cell {
+    /// Waits until the state changes, or for so long. A change that came before the call is not noticed, so it is only used to shorten a pause.
+    pub async fn wait_change(&self, limit: Duration) {
+        let _ = tokio::time::timeout(limit, self.changed.notified()).await;
+    }
+
     /// Shares the slot.
     pub fn read(&self) -> RwLockReadGuard<'_, SlotInner> {
         self.inner.read()
@@ -311,6 +319,7 @@ impl Slots {
 
     /// Tells those who wait for the slot, and those who watch keys of it or wait for them, what its state means to them now. The caller holds the slot's lock.
     pub fn tell(&self, slot: Slot, inner: &mut SlotInner) {
+        self.cell(slot).changed.notify_waiters();
         let admission = inner.state.admit(Access::Write);
         if admission != Admission::Execute && inner.state.admit(Access::Read) != Admission::Execute
         {
@@ -433,6 +442,7 @@ fn load_cell(engine: &Engine, slot: Slot, databases: u8) -> Result<Cell, EngineE
         waiters: Waiters::default(),
         waiting: Mutex::default(),
         long_holders: AtomicU32::new(0),
+        changed: Notify::new(),
     })
 }
 

@@ -118,6 +118,10 @@ pub struct WorkerStats {
     pub expired: Count,
     pub bounced: Count,
     pub errors: Count,
+    /// Requests that were sent on to another node, since their slot is there.
+    pub relayed: Count,
+    /// Those of them that were answered with an error of ours.
+    pub relays_failed: Count,
     /// Times a client's requests waited because it did not read its replies.
     pub output_waits: Count,
 }
@@ -136,6 +140,8 @@ impl Default for WorkerStats {
             expired: Count::default(),
             bounced: Count::default(),
             errors: Count::default(),
+            relayed: Count::default(),
+            relays_failed: Count::default(),
             output_waits: Count::default(),
         }
     }

@@ -7,6 +7,7 @@
 //! - `records`: those changes and the copy as bytes.
 //! - `chunk`: reads the next piece of a slot.
 //! - `peer`: the link to the other node.
+//! - `open`, `errand`: migrations that nodes open themselves, because a codis-dashboard wants a slot elsewhere.
 //! - `report`: what the controller is told. `tally`: what is counted.
 //!
 //! Every decision is one of `cluster::SlotState`; here it is carried out under the slot's lock and kept on disk as surely as the state says.
@@ -15,6 +16,8 @@
 pub(crate) mod capture;
 mod change;
 mod chunk;
+mod errand;
+mod open;
 mod peer;
 pub(crate) mod records;
 pub mod report;
@@ -25,15 +28,16 @@ mod word;
 
 pub(crate) use crate::engine::Family;
 pub(crate) use capture::Capture;
-pub(crate) use peer::Introduction;
-pub(crate) use source::unseal;
+pub(crate) use errand::{Moved, announce, cancel_all, move_slot, under_way};
+pub(crate) use open::{Opened, Partial, force_own, open, yield_to};
+pub(crate) use peer::{Introduction, Peer, PeerError};
+pub(crate) use source::{is_handed_over, unseal};
 pub(crate) use target::presented;
-pub(crate) use word::{is_ours, word};
+pub(crate) use word::{check_not_codis, is_ours, word};
 
-use crate::shared::Shared;
+use crate::shared::{Driver, Shared};
 use cluster::{MigrationId, Slot, SlotState};
 use parking_lot::Mutex;
-use peer::Peer;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
@@ -63,6 +67,8 @@ pub struct Limits {
     pub copy_starts_max: u32,
     /// One call to the other node.
     pub call_timeout: Duration,
+    /// How long a request of a client that is no part of ours is kept for a slot that is between two nodes.
+    pub relay_max: Duration,
     /// No handoff to or from a node whose clock differs by more.
     pub clock_offset_max: Duration,
     /// Migrations whose end is remembered for the controller.
@@ -82,6 +88,7 @@ impl Default for Limits {
             copies_at_once: 4,
             copy_starts_max: 4,
             call_timeout: Duration::from_secs(10),
+            relay_max: Duration::from_secs(3),
             clock_offset_max: Duration::from_millis(50),
             reports_max: 4096,
         }
@@ -105,6 +112,10 @@ pub(crate) struct Transfers {
     tally: Arc<Mutex<tally::Tally>>,
     outgoing: Mutex<HashMap<MigrationId, Arc<source::Job>>>,
     incoming: Mutex<HashMap<MigrationId, Arc<target::Import>>>,
+    /// Moves that a codis-dashboard has ordered, one a slot at most.
+    errands: Mutex<HashMap<Slot, Arc<errand::Errand>>>,
+    /// Whom this node has told that it owns a slot, one a slot.
+    announced: Mutex<HashMap<Slot, String>>,
     /// Called off; a word about them that was sent earlier may still come.
     called_off: Mutex<VecDeque<MigrationId>>,
 }
@@ -130,6 +141,8 @@ impl Transfers {
             tally: Arc::default(),
             outgoing: Mutex::default(),
             incoming: Mutex::default(),
+            errands: Mutex::default(),
+            announced: Mutex::default(),
             called_off: Mutex::default(),
         })
     }
@@ -194,6 +207,16 @@ impl Transfers {
         self.pace.get()
     }
 
+    /// What links to other nodes say of this one.
+    pub(crate) fn introduction(&self) -> &Introduction {
+        &self.introduction
+    }
+
+    /// The limits.
+    pub(crate) fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
     fn bulk(&self, addr: &str) -> Peer {
         let _runtime = self.copy.enter();
         let mut peers = self.bulk.lock();
@@ -215,8 +238,13 @@ impl Transfers {
 
 /// Takes up again what the slot records say was under way when the node stopped.
 pub(crate) fn resume(shared: &Arc<Shared>) {
+    let settles_itself = shared.driver() == Driver::Codis;
     for (slot, cell) in shared.slots.iter() {
         let state = cell.read().state.clone();
+        let out = match &state {
+            SlotState::Doubt { out, .. } | SlotState::Granted { out, .. } => Some(out.clone()),
+            _ => None,
+        };
         match state {
             SlotState::Doubt { out, .. } => source::ask_target(shared, slot, out),
             SlotState::Granted { out, attempt, .. } => {
@@ -226,6 +254,9 @@ pub(crate) fn resume(shared: &Arc<Shared>) {
                 target::take_up(shared, slot, &from)
             }
             _ => {}
+        }
+        if let Some(out) = out.filter(|_| settles_itself) {
+            errand::take_up(shared, slot, out);
         }
     }
 }

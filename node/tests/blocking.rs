@@ -1,7 +1,7 @@
 //! Commands that wait for a key: who is served, in which order, and who is not. What single replies look like is compared with Redis' own.
 
-use crate::differential::oracle::Oracle;
 use crate::harness::{Client, Server, eventually};
+use crate::oracle::Oracle;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};

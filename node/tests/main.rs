@@ -11,12 +11,13 @@
 )]
 
 mod harness;
+mod oracle;
 
 mod basics;
 mod blocking;
+mod codis;
 mod concurrency;
 mod crash;
-mod differential;
 mod expiry;
 mod handoff;
 mod limits;

@@ -1,7 +1,7 @@
 //! HyperLogLog beside Debian's redis-server: the same additions make the same bytes, and each reads what the other wrote.
 
-use crate::differential::oracle::Oracle;
 use crate::harness::{Client, Server};
+use crate::oracle::Oracle;
 use protocol::frame::Value;
 
 fn add(clients: &mut [&mut Client], key: &str, elements: std::ops::Range<u32>) {

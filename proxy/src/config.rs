@@ -182,6 +182,19 @@ impl Default for Upstream {
     }
 }
 
+impl Config {
+    /// What codis-proxy's file says goes before what ours says. The settings that can be changed later are in `live.rs`.
+    pub(crate) fn with_codis(mut self) -> Self {
+        if let Some(codis) = &self.codis {
+            let window = usize::try_from(codis.session_max_pipeline).unwrap_or(1).max(1);
+            // At the limit we stop reading; Codis drops the request and the client.
+            self.limits.session_in_flight_max = self.limits.session_in_flight_max.min(window);
+            self.databases = u32::try_from(codis.backend_number_databases).unwrap_or(1).max(1);
+        }
+        self
+    }
+}
+
 /// The least a session must be able to keep unanswered.
 const SESSION_BYTES_LEAST: usize = 32 << 20;
 

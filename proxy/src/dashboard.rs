@@ -1,9 +1,11 @@
 //! A proxy that a codis-dashboard drives: it fills the slots, tells us to start, asks how we are, and stops us.
 
-mod order;
+pub mod admin;
 mod router;
 mod statistics;
 
-pub(crate) use order::{Order, Report, Swap};
+pub(crate) use router::Order;
+pub(crate) use statistics::{History, run};
+
 pub use router::{Phase, Router};
 pub use statistics::{Detail, Statistics};

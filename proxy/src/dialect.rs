@@ -1,73 +1,33 @@
-//! What the node behind an address speaks, learnt anew at each connect.
-//!
-//! A node of ours answers `SLIPWAY LINK`; whoever calls that an unknown command is plain: Redis, codis-server, Pika. Until it is known, an address
-//! is taken for plain, so that locks are obeyed.
+//! What a node is, and so what may be said to it. Learnt anew at each connect: somebody may have started another program there.
 
-use crate::config::{Config, Nodes};
 use crate::routes::NodeIndex;
-use crate::worker::Worker;
-use dashmap::DashMap;
+use std::cell::RefCell;
 
-/// What a node speaks.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Dialect {
-    /// Bounces, pushes and words of ours (`docs/WIRE.md`).
-    Ours,
+/// What a node is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Dialect {
+    /// Redis, or whatever speaks its protocol. Also what is not known yet: it is told nothing but commands.
     #[default]
     Plain,
+    /// Ours: it owns the truth about its slots, bounces and pushes (`docs/WIRE.md`).
+    Slipway,
 }
 
-/// What nodes have to be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Demand {
-    Ours,
-    Plain,
-    /// Asked at each connect.
-    Either,
-}
-
-impl Demand {
-    /// Of a proxy's nodes: a codis-dashboard may name any.
-    pub(crate) fn of(config: &Config) -> Self {
-        match (&config.codis, config.nodes) {
-            (Some(_), _) => Self::Either,
-            (None, Nodes::Slipway) => Self::Ours,
-            (None, Nodes::Foreign) => Self::Plain,
-        }
-    }
-}
-
-/// What each address was found to speak, of all workers.
+/// What one worker knows of the nodes.
 #[derive(Debug, Default)]
-pub(crate) struct Dialects(DashMap<String, Dialect>);
+pub(crate) struct Dialects(RefCell<Vec<Dialect>>);
 
 impl Dialects {
-    /// A node has answered.
-    pub(crate) fn learn(&self, addr: &str, dialect: Dialect) {
-        if self.of(addr) != Some(dialect) {
-            tracing::info!(node = addr, ?dialect, "the node's dialect is known");
-            self.0.insert(addr.to_owned(), dialect);
+    pub(crate) fn of(&self, node: NodeIndex) -> Dialect {
+        self.0.borrow().get(usize::from(node.0)).copied().unwrap_or_default()
+    }
+
+    pub(crate) fn learn(&self, node: NodeIndex, dialect: Dialect) {
+        let mut known = self.0.borrow_mut();
+        let index = usize::from(node.0);
+        if known.len() <= index {
+            known.resize(index + 1, Dialect::default());
         }
-    }
-
-    /// What it said at the last connect.
-    pub(crate) fn of(&self, addr: &str) -> Option<Dialect> {
-        self.0.get(addr).map(|dialect| *dialect)
-    }
-
-    /// Whether the address is known for one of ours.
-    pub(crate) fn is_ours(&self, addr: &str) -> bool {
-        self.of(addr) == Some(Dialect::Ours)
-    }
-}
-
-impl Worker {
-    /// Whether the node is one of ours, as far as is known.
-    pub(crate) fn is_ours(&self, node: NodeIndex) -> bool {
-        match Demand::of(&self.config) {
-            Demand::Ours => true,
-            Demand::Plain => false,
-            Demand::Either => self.shared.dialects.is_ours(&self.routes.addr(node)),
-        }
+        known[index] = dialect;
     }
 }

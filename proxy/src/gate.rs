@@ -3,25 +3,25 @@
 //! What is decided is in [`hold`]; here it is carried out. One gate a worker. Bounds: a slot's requests and all bytes (past them sessions
 //! are no longer read), time (past it each request gets one error), requests on their way while a hold is released.
 
-mod fill;
 mod hold;
 mod timer;
 
-pub(crate) use fill::{Entered, Gated};
 pub(crate) use hold::{Hold, Stage, Stuck};
 pub(crate) use timer::run as run_timer;
 
+use crate::dialect::Dialect;
 use crate::metrics::{HeldEnd, HoldKind, Pressure, Refused, Repeat};
 use crate::request::{Kept, Origin, Request, Slots};
-use crate::routes::{NodeIndex, Way};
+use crate::routes::{NOBODY, NodeIndex, Way};
 use crate::session::Session;
 use crate::session::replies::{Frame, Outcome};
 use crate::split::{Group, KeySlots, Part, Whole};
 use crate::upstream::Key;
 use crate::words::{Bounce, Moved, News, Word};
 use crate::worker::Worker;
-use cluster::Slot;
 use cluster::route::Route;
+use cluster::{Epoch, Slot};
+use codis::commands::texts::SLOT_NOT_READY;
 use protocol::slicer::{Args, slice_request};
 use service::failpoint;
 use std::collections::HashMap;
@@ -84,7 +84,7 @@ impl Gate {
         if self
             .holds
             .get(&slot)
-            .is_some_and(|h| h.len() == 0 && h.stage != Stage::Draining && !h.is_frozen())
+            .is_some_and(|h| h.len() == 0 && h.stage != Stage::Draining && !h.is_locked())
         {
             self.holds.remove(&slot);
             worker.routes.open(slot);
@@ -120,9 +120,6 @@ impl Worker {
 
     /// Keeps a new request of one slot that is held, or whose node cannot be reached.
     pub(crate) fn keep(self: &Rc<Self>, slot: Slot, mut kept: Kept) {
-        if self.routes.way(slot) == Way::Offline {
-            return self.fail_offline(&kept.request.origin);
-        }
         let mut gate = self.gate.borrow_mut();
         if let Way::Open(node) = self.routes.way(slot) {
             if self.health.is_given_up(node, self.now(), self.config.hold.node_down) {
@@ -244,9 +241,17 @@ impl Worker {
 
     /// A node names the owner of a slot.
     pub(crate) fn learn(&self, from: NodeIndex, slot: Slot, moved: &Moved) {
-        let node = self.routes.node(&moved.addr);
+        let node = match &self.shared.router {
+            // A group may have another primary by now.
+            Some(router) => {
+                let node = self.routes.node(&router.current(&moved.addr));
+                // Nodes of ours hand slots to nodes of ours.
+                self.dialects.learn(node, Dialect::Slipway);
+                node
+            }
+            None => self.routes.node(&moved.addr),
+        };
         let news = Route { node, epoch: moved.epoch, token: moved.token };
-        self.note_stray(from, slot, &moved.addr);
         if self.take_route(slot, Some(from), news) {
             self.metrics.redirects.add(1);
             failpoint::hit("proxy.moved");
@@ -255,11 +260,11 @@ impl Worker {
 
     /// A node does not know where a slot is: the table may, or a newer one.
     pub(crate) fn look_up(&self, from: NodeIndex, slot: Slot) {
-        let in_table = match &self.shared.router {
-            Some(router) => self.in_fill(router, from, slot),
+        let known = match &self.shared.router {
+            Some(_) => Some(Route { node: self.fills.hint(slot), epoch: Epoch(0), token: None }),
             None => self.routes.in_table(&self.source.tables.borrow(), slot),
         };
-        if let Some(news) = in_table {
+        if let Some(news) = known {
             self.take_route(slot, Some(from), news);
         }
         self.refresh();
@@ -297,28 +302,36 @@ impl Worker {
         }
     }
 
+    /// Nothing of the slot leaves from now on.
+    pub(crate) fn lock(&self, slot: Slot) {
+        self.gate.borrow_mut().hold(self, slot, HoldKind::Fill).lock();
+    }
+
+    /// What waits for the slot may leave.
+    pub(crate) fn unlock(self: &Rc<Self>, slot: Slot) {
+        if let Some(hold) = self.gate.borrow_mut().holds.get_mut(&slot) {
+            hold.unlock();
+        }
+        self.settle(slot);
+        self.gate.borrow_mut().end_if_empty(self, slot);
+    }
+
+    /// Whether whoever fills the slots has locked this one.
+    pub(crate) fn is_locked(&self, slot: Slot) -> bool {
+        self.gate.borrow().holds.get(&slot).is_some_and(Hold::is_locked)
+    }
+
     /// Decides what comes next for a slot, and does it.
     pub(crate) fn settle(self: &Rc<Self>, slot: Slot) {
         self.time_out(slot);
-        if self.routes.route(slot).node == NodeIndex::NOWHERE {
-            self.end_offline(slot);
-        }
         let mut gate = self.gate.borrow_mut();
         let gate = &mut *gate;
         let Some(hold) = gate.holds.get_mut(&slot) else { return };
         let belief = self.routes.route(slot);
-        if hold.is_frozen() {
-            let in_flight = self.routes.in_flight(slot);
-            hold.decide(in_flight, belief, self.now());
-            if in_flight == 0 {
-                self.gated.drained(slot);
-            }
-            return;
-        }
-        if belief.node == NodeIndex::NOWHERE {
-            return;
-        }
         let before = hold.stage;
+        if hold.is_locked() && self.routes.in_flight(slot) == 0 {
+            self.fills.drained();
+        }
         if hold.decide(self.routes.in_flight(slot), belief, self.now()) != Stage::Releasing {
             return;
         }
@@ -330,6 +343,14 @@ impl Worker {
         while self.routes.in_flight(slot) < self.config.hold.drain_in_flight_max {
             let Some(hold) = gate.holds.get_mut(&slot) else { break };
             let Some(next) = hold.next() else { break };
+            if belief.node == NOBODY {
+                let failed: Vec<_> = hold.take_all().collect();
+                for kept in failed {
+                    gate.let_go(self, &kept, HeldEnd::NodeDown);
+                    self.fail_offline(&kept.request.origin);
+                }
+                break;
+            }
             let key = self.key(belief.node, slot, next.request.flavour);
             let upstream = self.upstream(key);
             if !upstream.is_up() {
@@ -351,7 +372,7 @@ impl Worker {
     /// Tells the node behind a connection to take requests of the slot again.
     fn resume(self: &Rc<Self>, slot: Slot, key: Key, belief: Route<NodeIndex>) {
         let upstream = self.upstream(key);
-        if !upstream.is_up_to_ours() {
+        if !upstream.is_up() {
             return;
         }
         let number = slot.to_string();
@@ -383,6 +404,12 @@ impl Worker {
             }
             Origin::Nobody | Origin::Where(_) => {}
         }
+    }
+
+    /// Answers a request of a slot that nobody serves.
+    pub(crate) fn fail_offline(&self, origin: &Origin) {
+        self.metrics.refused[Refused::Other as usize].add(1);
+        self.fail(origin, SLOT_NOT_READY, Outcome::ProxyError);
     }
 
     /// Answers a request whose node has been down for too long.

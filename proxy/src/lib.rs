@@ -4,7 +4,7 @@
 //! - `worker`, `turn`: a thread, and how its turn ends.
 //! - `session`, `inbox`, `plan`, `split`, `join`, `local`: a client and its requests.
 //! - `routes`, `gate`, `health`: what is believed of slots and nodes; requests that wait.
-//! - `upstream`, `dialect`, `outbox`, `words`: connections to nodes, and what nodes say.
+//! - `upstream`, `outbox`, `words`: connections to nodes, and what nodes say.
 //! - [`dashboard`]: what a proxy needs that a codis-dashboard drives.
 //! - `metrics`, `slow_log`, `live`, `shared`: what is counted, kept and set for all workers.
 
@@ -41,6 +41,7 @@ mod words;
 mod worker;
 
 pub use config::Config;
+pub use dialect::Dialect;
 pub use error::Error;
 pub use source::TableSource;
 
@@ -86,8 +87,7 @@ impl Proxy {
         registry.register(Box::new(Page::new(Arc::clone(&self.shared))?))
     }
 
-    /// Runs until `shutdown`. There is one listener a worker, all bound to one address with `SO_REUSEPORT`. Where a codis-dashboard fills the slots
-    /// ([`Config::codis`]) the tables are not looked at.
+    /// Runs until `shutdown`. There is one listener a worker, all bound to one address with `SO_REUSEPORT`.
     pub async fn run(
         self,
         listeners: Vec<TcpListener>,
@@ -101,9 +101,7 @@ impl Proxy {
                 listeners.len()
             )));
         }
-        if self.shared.router.is_none() {
-            check_table(&self.shared.config, &tables)?;
-        }
+        check_table(&self.shared.config, &tables)?;
         let mut done = Vec::new();
         for (number, listener) in listeners.into_iter().enumerate() {
             let listening = |source| Error::System { what: "use the listener", source };
@@ -116,6 +114,11 @@ impl Proxy {
             thread.map_err(|source| Error::System { what: "start a thread", source })?;
             done.push(receiver);
         }
+        let following = self.shared.router.clone().map(|router| {
+            let stop = shutdown.clone();
+            tokio::spawn(async move { stop.run_until_cancelled(router.follow_dialects()).await })
+        });
+        let sampling = tokio::spawn(dashboard::run(Arc::clone(&self.shared), shutdown.clone()));
         let mut result = Ok(());
         for (number, receiver) in done.into_iter().enumerate() {
             let ended = receiver.await.unwrap_or(Err(Error::Worker(number)));
@@ -124,6 +127,10 @@ impl Proxy {
             }
             result = result.and(ended);
         }
+        if let Some(following) = following {
+            following.abort();
+        }
+        sampling.abort();
         result
     }
 }

@@ -1,7 +1,9 @@
-//! Settings that CONFIG SET may change while the proxy runs.
+//! Settings that CONFIG SET and PCONFIG SET may change while the proxy runs.
 
 use crate::config::Config;
 use arc_swap::ArcSwapOption;
+use codis::Flavour;
+use parking_lot::Mutex;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
@@ -15,12 +17,16 @@ pub(crate) struct Live {
     /// Microseconds; `u64::MAX`: nothing is slow.
     slow_us: AtomicU64,
     slow_len_max: AtomicUsize,
+    /// Where a codis-dashboard drives us. What stands in it of the settings above is what was said at the start: see [`Live::codis`].
+    codis: ArcSwapOption<codis::config::Config>,
+    /// Held by whoever changes `codis`.
+    changing: Mutex<()>,
 }
 
 impl Live {
     pub(crate) fn new(config: &Config) -> Self {
         let slow_us = config.slow_log.slower_than.map_or(u64::MAX, |d| d.as_micros() as u64);
-        Self {
+        let live = Self {
             password: ArcSwapOption::from(
                 config.client_password.clone().filter(|p| !p.is_empty()).map(Arc::new),
             ),
@@ -28,7 +34,67 @@ impl Live {
             client_idle_max_s: AtomicU64::new(config.client_idle_max.as_secs()),
             slow_us: AtomicU64::new(slow_us),
             slow_len_max: AtomicUsize::new(config.slow_log.len_max),
+            codis: ArcSwapOption::from(config.codis.clone()),
+            changing: Mutex::new(()),
+        };
+        if let Some(codis) = &config.codis {
+            live.take_codis(codis);
         }
+        live
+    }
+
+    /// What codis-proxy's file says of the settings here goes before what ours says.
+    fn take_codis(&self, codis: &codis::config::Config) {
+        self.set_password(&codis.session_auth);
+        let idle = codis.session_recv_timeout.limit().unwrap_or_default();
+        // Part of a second counts as one: zero would mean for ever.
+        self.set_client_idle_max_s(idle.as_secs() + u64::from(idle.subsec_nanos() > 0));
+        self.apply_codis(codis);
+    }
+
+    /// What PCONFIG SET may change of the settings here.
+    fn apply_codis(&self, codis: &codis::config::Config) {
+        self.set_clients_max(usize::try_from(codis.proxy_max_clients).unwrap_or(0));
+        // Upstream has no slow log: ours has our own threshold then.
+        if codis.flavour == Flavour::Fork {
+            self.set_slow_us(u64::try_from(codis.slowlog_log_slower_than).unwrap_or(u64::MAX));
+        }
+    }
+
+    /// What codis-proxy's file says, with all that was changed since.
+    pub(crate) fn codis(&self) -> Option<codis::config::Config> {
+        let mut codis = codis::config::Config::clone(self.codis.load().as_ref()?);
+        codis.proxy_max_clients = i64::try_from(self.clients_max()).unwrap_or(i64::MAX);
+        codis.slowlog_log_slower_than = i64::try_from(self.slow_us()).unwrap_or(i64::MAX);
+        Some(codis)
+    }
+
+    /// Changes what [`Live::codis`] says; an error changes nothing.
+    pub(crate) fn change_codis<E>(
+        &self,
+        change: impl FnOnce(&mut codis::config::Config) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let _changing = self.changing.lock();
+        let Some(before) = self.codis() else { return Ok(()) };
+        let mut after = before.clone();
+        change(&mut after)?;
+        if after.slowlog_log_slower_than != before.slowlog_log_slower_than {
+            after.flavour = Flavour::Fork;
+        }
+        self.apply_codis(&after);
+        self.codis.store(Some(Arc::new(after)));
+        Ok(())
+    }
+
+    /// Of the longest delay that the statistics tell.
+    pub(crate) fn max_delay_period(&self) -> Duration {
+        let period = self.codis.load().as_ref().map(|c| c.max_delay_refresh_time_interval);
+        period.map_or(Duration::ZERO, |period| period.duration())
+    }
+
+    /// Whether a client is disconnected after an error of our own.
+    pub(crate) fn breaks_on_failure(&self) -> bool {
+        self.codis.load().as_ref().is_some_and(|codis| codis.session_break_on_failure)
     }
 
     /// What clients must say in AUTH.

@@ -1,6 +1,7 @@
 //! Commands the proxy answers itself, as Redis 7 does.
 
 mod client;
+mod codis;
 mod config;
 mod hello;
 mod info;
@@ -116,8 +117,13 @@ fn write(asks: &Asks<'_>, reply: &mut Reply<'_>) -> Answer {
         "time" => time(reply),
         // Within a transaction: EXEC has let the keys go already.
         "unwatch" => reply.ok(),
+        "auth" if asks.worker.is_codis() => return codis::auth(asks, reply),
         "auth" => return hello::auth(asks, reply),
+        "select" if asks.worker.is_codis() => return codis::select(asks, reply),
         "select" => return select(asks, reply),
+        "slotsmapping" => return codis::mapping(asks, reply),
+        "codis.info" => return codis::info(asks, reply),
+        "pconfig" => return codis::pconfig(asks, reply),
         "reset" => {
             asks.session.reset();
             reply.simple("RESET");
@@ -129,7 +135,7 @@ fn write(asks: &Asks<'_>, reply: &mut Reply<'_>) -> Answer {
         "command" => protocol::command::answer(
             asks.request.frame,
             asks.request.args,
-            Command::is_served,
+            if asks.worker.is_codis() { is_served_to_codis } else { is_served },
             reply,
         ),
         "client" => return client::client(asks, reply),
@@ -140,6 +146,14 @@ fn write(asks: &Asks<'_>, reply: &mut Reply<'_>) -> Answer {
         other => return Err(errors::refused(other, "the proxy has no answer to it").into_bytes()),
     }
     Ok(())
+}
+
+fn is_served(command: &Command) -> bool {
+    command.is_served() && !codis::NAMES.contains(&command.name)
+}
+
+fn is_served_to_codis(command: &Command) -> bool {
+    command.is_served() || ::codis::commands::is_forwarded(command.name)
 }
 
 fn time(reply: &mut Reply<'_>) {

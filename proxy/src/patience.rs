@@ -85,6 +85,13 @@ impl Patience {
         self.wait(timeout).await.map_err(|()| line(bounce.slot))
     }
 
+    /// Whoever fills the slots has locked this one: waits a moment. The error is the line for the client when time is up.
+    pub(crate) async fn locked(&mut self, worker: &Rc<Worker>, slot: Slot) -> Result<(), String> {
+        let timeout = worker.config.hold.timeout;
+        let line = format!("TRYAGAIN slot {slot} is locked, held for {} s", timeout.as_secs());
+        self.wait(timeout).await.map_err(|()| line)
+    }
+
     async fn wait(&mut self, limit: Duration) -> Result<(), ()> {
         if self.since.elapsed() > limit {
             return Err(());

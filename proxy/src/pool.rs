@@ -2,9 +2,8 @@
 //!
 //! A connection on which a request was turned away is dropped, not resumed: with it goes the node's memory of what is stuck on it.
 
-use crate::dialect::Dialect;
 use crate::request::FlavourIndex;
-use crate::routes::NodeIndex;
+use crate::routes::{NOBODY, NodeIndex};
 use crate::upstream::connect;
 use crate::worker::Worker;
 use bytes::{Bytes, BytesMut};
@@ -29,22 +28,14 @@ type Kind = (NodeIndex, FlavourIndex);
 /// The private connections of one worker that are not in use.
 #[derive(Default)]
 pub(crate) struct Pool {
-    idle: RefCell<HashMap<Kind, Vec<Idle>>>,
+    idle: RefCell<HashMap<Kind, Vec<(TcpStream, Instant)>>>,
     in_use: Cell<usize>,
-}
-
-/// A connection that waits to be used again.
-struct Idle {
-    stream: TcpStream,
-    dialect: Dialect,
-    since: Instant,
 }
 
 /// A connection for one command at a time.
 pub(crate) struct Private {
     worker: Rc<Worker>,
     key: Kind,
-    dialect: Dialect,
     stream: Option<TcpStream>,
     input: BytesMut,
 }
@@ -62,40 +53,34 @@ impl Worker {
             self.metrics.private_full.add(1);
             return Err(Unreachable::Full(max));
         }
-        if node == NodeIndex::NOWHERE {
-            return Err(Unreachable::Offline);
-        }
-        let mine = |(stream, dialect)| {
+        let mine = |stream| {
             self.pool.in_use.set(self.pool.in_use.get() + 1);
             self.metrics.private_connections.set(self.pool.in_use.get() as u64);
-            Private {
-                worker: Rc::clone(self),
-                key,
-                dialect,
-                stream: Some(stream),
-                input: BytesMut::new(),
-            }
+            Private { worker: Rc::clone(self), key, stream: Some(stream), input: BytesMut::new() }
         };
-        while let Some(Idle { stream, dialect, .. }) =
-            self.pool.idle.borrow_mut().get_mut(&key).and_then(Vec::pop)
-        {
+        while let Some((stream, _)) = self.pool.idle.borrow_mut().get_mut(&key).and_then(Vec::pop) {
             // Whatever there is to read, even the end, it is not the answer to what will be asked. The system is asked, not the runtime,
             // which hears of an end a moment later.
             let peeked = SockRef::from(&stream).peek(&mut [MaybeUninit::uninit()]);
             if peeked.is_err_and(|e| e.kind() == io::ErrorKind::WouldBlock) {
-                return Ok(mine((stream, dialect)));
+                return Ok(mine(stream));
             }
         }
+        if node == NOBODY {
+            return Err(Unreachable::Offline);
+        }
         let addr = self.routes.addr(node);
-        let connected = connect(self, &addr, self.flavour(flavour)).await;
-        connected.map(mine).map_err(|(_, why)| Unreachable::Down(why))
+        let connected = connect(&self.config, &addr, self.flavour(flavour)).await;
+        let (stream, dialect) = connected.map_err(|(_, why)| Unreachable::Down(why))?;
+        self.learn_dialect(node, dialect);
+        Ok(mine(stream))
     }
 
     /// Closes private connections that nobody uses.
     pub(crate) fn trim_pool(&self) {
         let now = self.now();
         self.pool.idle.borrow_mut().retain(|_, idle| {
-            idle.retain(|idle| now.saturating_duration_since(idle.since) < IDLE_MAX);
+            idle.retain(|(_, since)| now.saturating_duration_since(*since) < IDLE_MAX);
             !idle.is_empty()
         });
     }
@@ -134,11 +119,6 @@ impl Private {
         self.key.0
     }
 
-    /// Whether it goes to a node of ours.
-    pub(crate) fn is_ours(&self) -> bool {
-        self.dialect == Dialect::Ours
-    }
-
     fn stream(&mut self) -> Result<&mut TcpStream, String> {
         self.stream.as_mut().ok_or_else(|| "the connection is gone".to_owned())
     }
@@ -172,7 +152,7 @@ impl Private {
             && of_key.len() < self.worker.config.upstream.private_idle_max
             && let Some(stream) = self.stream.take()
         {
-            of_key.push(Idle { stream, dialect: self.dialect, since: self.worker.now() });
+            of_key.push((stream, self.worker.now()));
         }
     }
 }

@@ -6,16 +6,15 @@
 //! A command can be called off without losing an element: we close our half of the connection, and the node, which looks for that as long as
 //! the command waits, either closes the other half, having taken nothing, or has popped before, and its reply is on the way.
 
-use crate::gate::Entered;
 use crate::metrics::WorkerMetrics;
 use crate::patience::Patience;
 use crate::plan::Request;
 use crate::pool::{Private, Unreachable};
 use crate::registry::{Card, Unblock};
 use crate::request::FlavourIndex;
-use crate::routes::NodeIndex;
+use crate::routes::{NodeIndex, Way};
 use crate::words;
-use crate::worker::Worker;
+use crate::worker::{AtNode, Worker};
 use bytes::Bytes;
 use cluster::Slot;
 use cluster::route::Route;
@@ -80,6 +79,8 @@ pub(crate) enum CallOff {
     Unblock(Unblock),
     /// The proxy stops.
     Stop,
+    /// The slot is filled with another node: the command goes on there.
+    Filled,
 }
 
 /// Where a command that blocks is told that it is called off.
@@ -94,6 +95,13 @@ impl Nudge {
     pub(crate) fn call_off(&self, why: CallOff) {
         self.why.set(self.why.get().or(Some(why)));
         self.knock.notify_one();
+    }
+
+    /// What was said is done.
+    fn clear(&self, why: CallOff) {
+        if self.why.get() == Some(why) {
+            self.why.set(None);
+        }
     }
 
     async fn called_off(&self) -> CallOff {
@@ -153,7 +161,7 @@ impl Blocking {
             Err(End::Failed(line)) => format!("-{line}\r\n").into(),
             Err(End::CalledOff(CallOff::Unblock(Unblock::Timeout))) => self.nothing(),
             Err(End::CalledOff(CallOff::Unblock(Unblock::Error))) => UNBLOCKED.into(),
-            Err(End::CalledOff(CallOff::Stop)) => STOPPING.into(),
+            Err(End::CalledOff(CallOff::Stop | CallOff::Filled)) => STOPPING.into(),
         }
     }
 
@@ -161,6 +169,14 @@ impl Blocking {
         let mut patience = Patience::new();
         let mut sent = 0;
         loop {
+            while worker.routes.way(self.slot) == Way::Held && worker.is_locked(self.slot) {
+                self.nudge.clear(CallOff::Filled);
+                self.pause(patience.locked(worker, self.slot)).await?;
+                if self.is_over(worker) {
+                    return Ok(self.nothing());
+                }
+            }
+            self.nudge.clear(CallOff::Filled);
             let route = worker.routes.route(self.slot);
             let mut connection = match self.connect(worker, route, sent).await? {
                 Ok(connection) => connection,
@@ -172,27 +188,22 @@ impl Blocking {
                     continue;
                 }
             };
-            let mut entered = None;
-            if !connection.is_ours() {
-                if worker.is_frozen(self.slot) || worker.routes.route(self.slot) != route {
-                    connection.give_back();
-                    self.until_thawed(worker).await?;
-                    if self.is_over(worker) {
-                        return Ok(self.nothing());
-                    }
-                    continue;
-                }
-                entered = Some(Entered::new(worker, self.slot));
-            }
             if sent > 0 || self.began.elapsed() > LEAST {
                 self.set_time_left();
             }
             sent += 1;
             let asked = Instant::now();
-            let asked_of = self.ask(worker, &mut connection).await;
-            drop(entered);
-            let Some(reply) = asked_of? else { continue };
-            let Some(bounce) = words::bounce(&reply).filter(|_| connection.is_ours()) else {
+            let at_node = AtNode::new(worker, self.slot, &self.nudge);
+            let reply = self.ask(worker, &mut connection).await;
+            drop(at_node);
+            let reply = match reply {
+                Err(End::CalledOff(CallOff::Filled)) => {
+                    self.nudge.clear(CallOff::Filled);
+                    continue;
+                }
+                reply => reply?,
+            };
+            let Some(bounce) = words::bounce(&reply).filter(|_| worker.is_ours(route.node)) else {
                 connection.give_back();
                 return Ok(reply);
             };
@@ -216,10 +227,10 @@ impl Blocking {
             let mut connection = worker.private(route.node, self.flavour).await?;
             let mut words = Vec::new();
             let slot = self.slot.to_string();
-            if let Some(token) = route.token.filter(|_| connection.is_ours()) {
+            if let Some(token) = route.token {
                 words.push(["RESUME".to_owned(), slot, token.to_string()].to_vec());
             }
-            if sent > 0 && connection.is_ours() {
+            if sent > 0 && worker.is_ours(route.node) {
                 // It keeps its place among those who wait.
                 let waited = self.began.elapsed().as_millis().to_string();
                 words.push(["WAITED".to_owned(), waited].to_vec());
@@ -243,44 +254,24 @@ impl Blocking {
         }
     }
 
-    /// Waits until no fill holds the slot, but not beyond the end of the command's time.
-    async fn until_thawed(&self, worker: &Worker) -> Result<(), End> {
-        self.pause(async {
-            worker.thawed(self.slot).await;
-            Ok(())
-        })
-        .await
-    }
-
-    /// Says the command and waits for the reply. Called off, it is still answered if the node has executed it; called off by a fill, and not
-    /// executed: nothing.
-    async fn ask(&self, worker: &Worker, connection: &mut Private) -> Result<Option<Bytes>, End> {
+    /// Says the command and waits for the reply. Called off, it is still answered if the node has executed it.
+    async fn ask(&self, worker: &Worker, connection: &mut Private) -> Result<Bytes, End> {
         let addr = worker.routes.addr(connection.node());
         let lost = |why: String| {
             End::Failed(format!(
                 "ERR slipway: connection to node {addr} lost, the command may or may not have been executed: {why}"
             ))
         };
-        let is_ours = connection.is_ours();
-        let recalled = async {
-            match is_ours {
-                true => std::future::pending().await,
-                false => worker.frozen(self.slot).await,
-            }
-        };
         let called_off = tokio::select! {
             biased;
-            reply = self.within_time(worker, connection.ask(&self.frame)) => {
-                return reply.map(Some).map_err(lost);
-            }
-            why = self.nudge.called_off() => Some(why),
-            () = recalled => None,
+            reply = self.within_time(worker, connection.ask(&self.frame)) => return reply.map_err(lost),
+            why = self.nudge.called_off() => why,
         };
         let patience = worker.config.upstream.reply_timeout;
         match connection.call_off(patience).await.map_err(lost)? {
             // Turned away at the last moment: not executed either.
-            Some(reply) if !is_ours || words::bounce(&reply).is_none() => Ok(Some(reply)),
-            _ => called_off.map_or(Ok(None), |why| Err(End::CalledOff(why))),
+            Some(reply) if words::bounce(&reply).is_none() => Ok(reply),
+            _ => Err(End::CalledOff(called_off)),
         }
     }
 

@@ -14,10 +14,8 @@ use std::rc::Rc;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct NodeIndex(pub(crate) u16);
 
-impl NodeIndex {
-    /// Of a slot that nobody serves.
-    pub(crate) const NOWHERE: Self = Self(u16::MAX);
-}
+/// Serves what nobody serves: a slot that is offline.
+pub(crate) const NOBODY: NodeIndex = NodeIndex(0);
 
 /// All routes of one worker.
 pub(crate) struct Routes {
@@ -35,10 +33,16 @@ struct SlotCell {
     in_flight: Cell<u32>,
 }
 
-#[derive(Default)]
 struct Nodes {
     addrs: Vec<Rc<str>>,
     by_addr: HashMap<Rc<str>, NodeIndex>,
+}
+
+impl Default for Nodes {
+    fn default() -> Self {
+        let nobody: Rc<str> = "".into();
+        Self { addrs: vec![Rc::clone(&nobody)], by_addr: HashMap::from([(nobody, NOBODY)]) }
+    }
 }
 
 /// Where a request of a slot may go now.
@@ -46,14 +50,14 @@ struct Nodes {
 pub(crate) enum Way {
     Open(NodeIndex),
     Held,
-    /// Nobody serves it.
+    /// Nowhere: nobody serves it.
     Offline,
 }
 
 impl Routes {
     /// Routes as the table has them.
     pub(crate) fn new(count: SlotCount) -> Self {
-        let nowhere = Route { node: NodeIndex(0), epoch: Epoch(0), token: None };
+        let nowhere = Route { node: NOBODY, epoch: Epoch(0), token: None };
         Self {
             count,
             slots: count.slots().map(|_| SlotCell::default()).collect(),
@@ -71,7 +75,7 @@ impl Routes {
         let cell = self.cell(slot);
         match NodeIndex(cell.node.get()) {
             _ if cell.held.get() => Way::Held,
-            NodeIndex::NOWHERE => Way::Offline,
+            NOBODY => Way::Offline,
             node => Way::Open(node),
         }
     }
@@ -193,8 +197,8 @@ impl Routes {
         let mut owners: Vec<(NodeIndex, Vec<Slot>)> = Vec::new();
         for (slot, route) in self.count.slots().zip(self.believed.borrow().iter()) {
             match owners.iter_mut().find(|(node, _)| *node == route.node) {
-                _ if route.node == NodeIndex::NOWHERE => {}
                 Some((_, slots)) => slots.push(slot),
+                None if route.node == NOBODY => {}
                 None => owners.push((route.node, vec![slot])),
             }
         }

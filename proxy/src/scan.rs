@@ -2,6 +2,7 @@
 
 use crate::patience::Patience;
 use crate::request::FlavourIndex;
+use crate::routes::{NOBODY, NodeIndex};
 use crate::whole::{ask, text_of_error};
 use crate::words;
 use crate::worker::Worker;
@@ -102,6 +103,11 @@ impl Scan {
         while self.slot.0 < slots {
             let node = self.worker.routes.route(self.slot).node;
             let last = self.last_of(node);
+            if node == NOBODY {
+                (self.slot, self.position) =
+                    (Slot(last.0 + 1), Bytes::from_static(crate::cursors::START));
+                continue;
+            }
             let reply = match ask(&self.worker, node, self.flavour, &self.frame(node, last)).await {
                 Ok(reply) => reply,
                 Err(why) => {
@@ -127,14 +133,14 @@ impl Scan {
     }
 
     /// The last slot in a row that the node owns.
-    fn last_of(&self, node: crate::routes::NodeIndex) -> Slot {
+    fn last_of(&self, node: NodeIndex) -> Slot {
         let routes = &self.worker.routes;
         let behind =
             (self.slot.0..routes.count.get()).find(|&slot| routes.route(Slot(slot)).node != node);
         Slot(behind.unwrap_or(routes.count.get()) - 1)
     }
 
-    fn frame(&self, node: crate::routes::NodeIndex, last: Slot) -> Vec<u8> {
+    fn frame(&self, node: NodeIndex, last: Slot) -> Vec<u8> {
         let mut frame = Vec::new();
         let count = (self.count - self.keys.len().min(self.count - 1)).to_string();
         if self.worker.is_ours(node) {

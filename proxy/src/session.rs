@@ -4,6 +4,7 @@
 //! would not take at once. When something must wait (a bound, or a command that may not overtake others), what was read stays in the inbox.
 
 mod alone;
+mod codis;
 pub(crate) mod replies;
 mod requests;
 mod state;
@@ -144,6 +145,7 @@ impl Session {
         });
         let gone = gone.await;
         self.phase.set(Phase::Closed(gone));
+        self.count_lost(&worker);
         self.stop_alone();
         self.stream.take();
         self.inbox.take();
@@ -174,8 +176,10 @@ impl Session {
         line: &str,
         outcome: Outcome,
     ) {
+        let line = if worker.is_codis() { codis::failure(line) } else { line.into() };
         let frame = format!("-{line}\r\n");
         self.bring(worker, number, part, Frame::Short(frame.as_bytes()), Some(outcome));
+        self.failed(worker);
     }
 
     fn bring(
@@ -250,6 +254,15 @@ impl Session {
             worker.metrics.send_bytes.add(wrote as u64);
             Ok(wrote)
         })
+    }
+
+    /// Nobody will get what is still to come.
+    fn count_lost(&self, worker: &Worker) {
+        let mut replies = self.replies.borrow_mut();
+        replies.unanswered().for_each(|command| worker.metrics.lost(command));
+        if !replies.output().is_empty() {
+            worker.metrics.unread.add(1);
+        }
     }
 
     fn account(&self, worker: &Worker) {

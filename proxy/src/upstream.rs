@@ -5,7 +5,7 @@
 
 mod handshake;
 
-pub(crate) use handshake::{Flavour, connect, introduce};
+pub(crate) use handshake::{Flavour, connect};
 
 use crate::dialect::Dialect;
 use crate::inbox::{Filled, Inbox, LONG_BYTES, View};
@@ -49,6 +49,7 @@ pub(crate) struct Upstream {
     pub(crate) key: Key,
     up: Cell<bool>,
     dirty: Cell<bool>,
+    retired: Cell<bool>,
     core: RefCell<Core>,
     inbox: RefCell<Inbox>,
     stream: RefCell<Option<TcpStream>>,
@@ -85,6 +86,8 @@ pub(crate) enum Lost {
     Unasked,
     #[error("no reply for {} s", .0.as_secs())]
     Silent(Duration),
+    #[error("no slot is there any more")]
+    Retired,
 }
 
 /// What a batch of replies has brought about besides replies.
@@ -102,6 +105,7 @@ impl Upstream {
             key,
             up: Cell::new(false),
             dirty: Cell::new(false),
+            retired: Cell::new(false),
             core: RefCell::default(),
             inbox: RefCell::default(),
             stream: RefCell::new(None),
@@ -114,11 +118,6 @@ impl Upstream {
     /// Whether requests may be given to it.
     pub(crate) fn is_up(&self) -> bool {
         self.up.get()
-    }
-
-    /// Whether it is up to a node of ours.
-    pub(crate) fn is_up_to_ours(&self) -> bool {
-        self.up.get() && self.core.borrow().dialect == Dialect::Ours
     }
 
     /// Sends a request at the end of the turn. Its slots have been entered.
@@ -204,6 +203,17 @@ impl Upstream {
         self.wake();
     }
 
+    /// Whether nothing is on its way.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.core.borrow().pending.is_empty()
+    }
+
+    /// No slot is at this node any more: the connection ends, and is not made again.
+    pub(crate) fn retire(&self) {
+        self.retired.set(true);
+        self.abandon(Lost::Retired);
+    }
+
     /// The worker ends: closes the socket, forgets what is on its way.
     pub(crate) fn cut_off(&self) {
         self.up.set(false);
@@ -211,18 +221,17 @@ impl Upstream {
         self.core.take();
     }
 
-    /// Keeps the connection up, for ever.
+    /// Keeps the connection up, until it is retired.
     pub(crate) async fn run(self: Rc<Self>, worker: Rc<Worker>) {
         let mut pause = Duration::ZERO;
         worker.shared.node_up(&worker.routes.addr(self.key.node), 0);
         loop {
             let addr = worker.routes.addr(self.key.node);
-            match connect(&worker, &addr, worker.flavour(self.key.flavour)).await {
+            match connect(&worker.config, &addr, worker.flavour(self.key.flavour)).await {
                 Ok((stream, dialect)) => {
                     worker.tick();
                     pause = Duration::ZERO;
-                    self.core.borrow_mut().dialect = dialect;
-                    self.begin(&worker, stream);
+                    self.begin(&worker, stream, dialect);
                     let lost = poll_fn(|cx| self.poll(cx, &worker)).await;
                     worker.tick();
                     self.end(&worker, &lost);
@@ -238,16 +247,22 @@ impl Upstream {
                     );
                 }
             }
+            if self.retired.get() {
+                worker.health.up(self.key.node);
+                return;
+            }
             worker.wake_timer();
             tokio::time::sleep(jittered(pause)).await;
         }
     }
 
-    fn begin(self: &Rc<Self>, worker: &Rc<Worker>, stream: TcpStream) {
+    fn begin(self: &Rc<Self>, worker: &Rc<Worker>, stream: TcpStream, dialect: Dialect) {
         worker.metrics.connects[Connect::Ok as usize].add(1);
         worker.metrics.connections.add(1);
         worker.shared.node_up(&worker.routes.addr(self.key.node), 1);
         *self.stream.borrow_mut() = Some(stream);
+        self.core.borrow_mut().dialect = dialect;
+        worker.learn_dialect(self.key.node, dialect);
         self.heard.set(worker.now());
         self.up.set(true);
         worker.health.up(self.key.node);
@@ -430,7 +445,7 @@ impl Core {
             }
         }
         if bytes.starts_with(b"-X")
-            && self.dialect == Dialect::Ours
+            && self.dialect == Dialect::Slipway
             && let Some(bounce) = words::bounce(bytes)
         {
             let frame = self.outbox.copy(place);

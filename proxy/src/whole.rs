@@ -153,7 +153,7 @@ impl Whole {
     ) -> Vec<Asked> {
         let mut tasks = JoinSet::new();
         for (node, slots) in groups {
-            let frame = self.frame((node, word), args, &slots);
+            let frame = self.frame(node, (word, args), &slots);
             let (worker, flavour) = (Rc::clone(&self.worker), self.flavour);
             tasks.spawn_local(async move {
                 let reply = ask(&worker, node, flavour, &frame).await;
@@ -164,7 +164,7 @@ impl Whole {
     }
 
     /// `SLIPWAY WORD ranges arg…`, or to a foreign node the command itself.
-    fn frame(&self, (node, word): (NodeIndex, &str), args: &[&[u8]], slots: &[Slot]) -> Vec<u8> {
+    fn frame(&self, node: NodeIndex, (word, args): (&str, &[&[u8]]), slots: &[Slot]) -> Vec<u8> {
         let ranges = slots.iter().copied().collect::<SlotRanges>().to_string();
         let mut line: Vec<&[u8]> = Vec::new();
         if self.worker.is_ours(node) {

@@ -1,14 +1,19 @@
 //! One worker: a thread with its own listener, sessions, connections to nodes and counters. Nothing on a request's way leaves the thread.
 
-use crate::config::Config;
+mod fill;
+
+pub(crate) use fill::AtNode;
+
+use crate::config::{Config, Nodes};
 use crate::dashboard::Phase;
-use crate::gate::{self, Gate, Gated};
+use crate::dialect::{Dialect, Dialects};
+use crate::gate::{self, Gate};
 use crate::health::Health;
 use crate::metrics::{Gone, WorkerMetrics};
 use crate::pool::Pool;
 use crate::registry::Wish;
 use crate::request::{FlavourIndex, Kept, Request, Slots};
-use crate::routes::{NodeIndex, Routes, Way};
+use crate::routes::{NOBODY, NodeIndex, Routes, Way};
 use crate::session::replies::Frame;
 use crate::session::{Session, Slow};
 use crate::shared::Shared;
@@ -16,14 +21,14 @@ use crate::source::TableSource;
 use crate::turn::{self, Turn};
 use crate::upstream::{Flavour, Key, Lost, Upstream};
 use bytes::Bytes;
-use cluster::route::Route;
-use cluster::{Epoch, Slot, Table};
+use cluster::{Slot, Table};
 use codis::commands::texts::NOT_ONLINE;
+use fill::Fills;
 use protocol::reply::Version;
 use protocol::slicer::Args;
 use service::failpoint;
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -49,8 +54,9 @@ pub(crate) struct Worker {
     pub(crate) stop: CancellationToken,
     pub(crate) routes: Routes,
     pub(crate) health: Health,
+    pub(crate) dialects: Dialects,
+    pub(crate) fills: Fills,
     pub(crate) gate: RefCell<Gate>,
-    pub(crate) gated: Gated,
     pub(crate) turn: Turn,
     pub(crate) pool: Pool,
     /// What has been read and is not consumed yet; used by one socket at a time.
@@ -95,8 +101,9 @@ impl Worker {
             stop,
             routes,
             health: Health::default(),
+            dialects: Dialects::default(),
+            fills: Fills::default(),
             gate: RefCell::default(),
-            gated: Gated::default(),
             turn: Turn::default(),
             scratch: RefCell::new(vec![0; SCRATCH_BYTES].into_boxed_slice()),
             unanswered_bytes: Cell::new(0),
@@ -111,10 +118,7 @@ impl Worker {
             sessions: RefCell::default(),
             source,
         });
-        match &worker.shared.router {
-            Some(_) => worker.serve_nothing(),
-            None => worker.take_table(&table),
-        }
+        worker.take_table(&table);
         worker
     }
 
@@ -128,6 +132,27 @@ impl Worker {
         self.now.set(Instant::now());
     }
 
+    /// Whether the node speaks our own words. What a codis-dashboard names may be anything; our controller knows.
+    pub(crate) fn is_ours(&self, node: NodeIndex) -> bool {
+        match &self.shared.router {
+            Some(_) => self.dialects.of(node) == Dialect::Slipway,
+            None => self.config.nodes == Nodes::Slipway,
+        }
+    }
+
+    /// A node has told what it is.
+    pub(crate) fn learn_dialect(&self, node: NodeIndex, dialect: Dialect) {
+        self.dialects.learn(node, dialect);
+        if let Some(router) = &self.shared.router {
+            router.learn_dialect(&self.routes.addr(node), dialect);
+        }
+    }
+
+    /// Whether clients take us for a codis-proxy.
+    pub(crate) fn is_codis(&self) -> bool {
+        self.shared.router.is_some()
+    }
+
     // --- requests
 
     /// Sends a request on its way: to the owner of its slot, or to the gate.
@@ -137,7 +162,11 @@ impl Worker {
             Slots::Many(slots) => slots[0],
             Slots::None => return,
         };
-        if let Way::Open(node) = self.routes.way(slot) {
+        let way = self.routes.way(slot);
+        if way == Way::Offline {
+            return self.fail_offline(&request.origin);
+        }
+        if let Way::Open(node) = way {
             let upstream = self.upstream(self.key(node, slot, request.flavour));
             if upstream.is_up() {
                 for &slot in request.slots.as_slice() {
@@ -180,6 +209,37 @@ impl Worker {
         upstream
     }
 
+    /// Begins to connect to a node before anything is sent there.
+    fn connect_all(self: &Rc<Self>, node: NodeIndex) {
+        for lane in 0..self.config.upstream.connections {
+            self.upstream(Key { node, lane, flavour: FlavourIndex(0) });
+        }
+    }
+
+    /// Begins to connect to the new node of a slot.
+    fn connect_ahead(self: &Rc<Self>, slot: Slot, node: NodeIndex) {
+        if node != NOBODY {
+            self.upstream(self.key(node, slot, FlavourIndex(0)));
+        }
+    }
+
+    /// Ends connections to nodes that no slot is at any more, as filled or as believed.
+    fn retire_unused(&self) {
+        let used: HashSet<NodeIndex> = self
+            .routes
+            .count
+            .slots()
+            .flat_map(|slot| [self.routes.route(slot).node, self.fills.hint(slot)])
+            .collect();
+        for upstreams in self.upstreams.borrow_mut().iter_mut() {
+            for slot in upstreams.iter_mut() {
+                if slot.as_ref().is_some_and(|u| !used.contains(&u.key.node) && u.is_idle()) {
+                    slot.take().inspect(|upstream| upstream.retire());
+                }
+            }
+        }
+    }
+
     /// The number of a flavour of connections.
     pub(crate) fn flavour_index(&self, version: Version, database: u32) -> FlavourIndex {
         let wanted = Flavour { version, database };
@@ -197,6 +257,7 @@ impl Worker {
 
     /// Keeps a request that took long.
     pub(crate) fn log_slow(&self, session: &Session, slow: Slow, frame: &[u8]) {
+        self.metrics.slow.add(1);
         self.shared.slow_log.add(session, slow, frame);
     }
 
@@ -263,13 +324,10 @@ impl Worker {
         self.source.refresh.notify_one();
     }
 
-    /// Nobody has filled a slot yet.
-    fn serve_nothing(&self) {
-        let nowhere = Route { node: NodeIndex::NOWHERE, epoch: Epoch(0), token: None };
-        self.routes.count.slots().for_each(|slot| self.routes.set(slot, nowhere));
-    }
-
     fn take_table(self: &Rc<Self>, table: &Arc<Table>) {
+        if self.is_codis() {
+            return;
+        }
         let before = self.table.replace(Arc::clone(table));
         self.metrics.table_version.set(table.version);
         if table.slots.len() != usize::from(self.routes.count.get()) {
@@ -301,13 +359,8 @@ impl Worker {
         }
     }
 
-    /// Whether clients are served: at all times, but for a codis-dashboard that has to say so.
-    fn is_online(&self) -> bool {
-        self.shared.router.as_ref().is_none_or(|router| router.phase() == Phase::Online)
-    }
-
     fn accept(self: &Rc<Self>, stream: TcpStream) {
-        if !self.is_online() {
+        if self.shared.router.as_ref().is_some_and(|router| router.phase() != Phase::Online) {
             self.metrics.clients_refused.add(1);
             let _ = stream.try_write(format!("-{NOT_ONLINE}\r\n").as_bytes());
         } else if self.shared.clients.enter(self.shared.live.clients_max()) {
@@ -376,16 +429,14 @@ impl Worker {
     pub(crate) async fn run(self: Rc<Self>, listener: TcpListener) {
         spawn_local(turn::run(Rc::clone(&self)));
         spawn_local(gate::run_timer(Rc::clone(&self)));
-        match self.shared.router.as_ref().and_then(|router| router.orders(self.number)) {
-            Some(orders) => drop(spawn_local(Rc::clone(&self).follow_fills(orders))),
-            None => drop(spawn_local(Rc::clone(&self).follow_tables())),
+        spawn_local(Rc::clone(&self).follow_tables());
+        if let Some(orders) = self.shared.router.as_ref().and_then(|r| r.orders(self.number)) {
+            spawn_local(Rc::clone(&self).follow_fills(orders));
         }
         spawn_local(Rc::clone(&self).watch());
         spawn_local(Rc::clone(&self).answer_door());
         for (node, _) in self.routes.owners() {
-            for lane in 0..self.config.upstream.connections {
-                self.upstream(Key { node, lane, flavour: FlavourIndex(0) });
-            }
+            self.connect_all(node);
         }
         loop {
             tokio::select! {

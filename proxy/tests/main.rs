@@ -9,9 +9,12 @@
 
 mod blocking;
 mod cluster;
+mod codis;
 mod commands;
 mod fake;
 mod fills;
 mod losing;
 mod moving;
+mod plain;
 mod serving;
+mod statistics;

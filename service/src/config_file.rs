@@ -59,7 +59,8 @@ pub fn rewrite(path: &Path, settings: &[(&str, Setting)]) -> Result<(), RewriteE
     replace(path, document.to_string().as_bytes())
 }
 
-fn replace(path: &Path, text: &[u8]) -> Result<(), RewriteError> {
+/// Writes a file anew. Blocks until the disk has it.
+pub fn replace(path: &Path, text: &[u8]) -> Result<(), RewriteError> {
     // A link stays one: what it leads to is replaced.
     let path = fs::canonicalize(path)?;
     let mut name = path.clone().into_os_string();

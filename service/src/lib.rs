@@ -10,12 +10,14 @@
 //! - [`config_file`]: single settings written into a configuration file.
 //! - [`failpoint`]: named places where a test can kill, stop, slow or fail the process.
 //! - [`limits`]: what the operating system grants a process.
+//! - [`local_time`]: what time it is where this machine stands.
 
 pub mod config_file;
 pub mod failpoint;
 pub mod http;
 pub mod limits;
 pub mod listener;
+pub mod local_time;
 pub mod metrics;
 pub mod shutdown;
 pub mod telemetry;

@@ -7,7 +7,7 @@
 
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use std::io;
-use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, ToSocketAddrs};
 use std::time::Duration;
 
 /// Connections the kernel completes before we accept them; it cuts this to `net.core.somaxconn`.
@@ -40,6 +40,64 @@ pub enum ListenError {
     Other { address: SocketAddr, flag: &'static str, source: io::Error },
 }
 
+/// Which families of addresses a listener takes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Family {
+    /// As the address says; what a wildcard of IPv6 takes is the system's choice.
+    #[default]
+    AsGiven,
+    /// A wildcard takes both, wherever the kernel speaks both.
+    Both,
+    V4,
+    /// A wildcard takes no IPv4.
+    V6,
+}
+
+/// Where to listen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    pub address: SocketAddr,
+    pub family: Family,
+}
+
+impl Place {
+    /// Returns the place that `HOST:PORT` means in a family; without a host, all addresses of the machine.
+    pub fn resolve(text: &str, family: Family, flag: &'static str) -> Result<Self, ListenError> {
+        let wrong = || ListenError::Address { address: text.to_owned(), flag };
+        let any: IpAddr = match family {
+            Family::V6 => Ipv6Addr::UNSPECIFIED.into(),
+            _ => Ipv4Addr::UNSPECIFIED.into(),
+        };
+        let found: Vec<SocketAddr> = match text.strip_prefix(':') {
+            Some(port) => vec![SocketAddr::new(any, port.parse().map_err(|_| wrong())?)],
+            None => text.to_socket_addrs().map_err(|_| wrong())?.collect(),
+        };
+        let fits = |address: &&SocketAddr| match family {
+            Family::V4 => address.is_ipv4(),
+            Family::V6 => address.is_ipv6(),
+            Family::AsGiven | Family::Both => true,
+        };
+        // IPv4 first, where a name has both.
+        let first = found.iter().filter(fits).min_by_key(|address| address.is_ipv6());
+        let mut address = *first.ok_or_else(wrong)?;
+        if family == Family::Both && address.ip().is_unspecified() && speaks_both() {
+            address.set_ip(Ipv6Addr::UNSPECIFIED.into());
+        }
+        Ok(Self { address, family })
+    }
+}
+
+/// Whether a socket of IPv6 can serve IPv4 too here: one is bound to see.
+pub fn speaks_both() -> bool {
+    let mapped = SocketAddr::new(Ipv4Addr::LOCALHOST.to_ipv6_mapped().into(), 0);
+    let bound = || {
+        let socket = Socket::new(Domain::IPV6, Type::STREAM, Some(Protocol::TCP))?;
+        socket.set_only_v6(false)?;
+        socket.bind(&mapped.into())
+    };
+    bound().is_ok()
+}
+
 /// Returns the address that `HOST:PORT` means; `flag` is where the operator wrote it.
 pub fn resolve(text: &str, flag: &'static str) -> Result<SocketAddr, ListenError> {
     let found = text.to_socket_addrs().ok().and_then(|mut all| all.next());
@@ -54,11 +112,21 @@ pub fn bind(
     count: usize,
     flag: &'static str,
 ) -> Result<Vec<TcpListener>, ListenError> {
-    let first = exclusive(address).map_err(|error| explain(error, address, flag))?;
-    let address = first.local_addr().map_err(|error| explain(error, address, flag))?;
+    bind_at(Place { address, family: Family::AsGiven }, count, flag)
+}
+
+/// As [`bind`], in a family.
+pub fn bind_at(
+    place: Place,
+    count: usize,
+    flag: &'static str,
+) -> Result<Vec<TcpListener>, ListenError> {
+    let explained = |error| explain(error, place.address, flag);
+    let first = exclusive(place).map_err(explained)?;
+    let place = Place { address: first.local_addr().map_err(explained)?, ..place };
     let mut listeners = vec![first];
     while listeners.len() < count {
-        listeners.push(sibling(address).map_err(|error| explain(error, address, flag))?);
+        listeners.push(sibling(place).map_err(explained)?);
     }
     Ok(listeners)
 }
@@ -81,24 +149,30 @@ pub fn pause_after(error: &io::Error) -> Option<Duration> {
     }
 }
 
-fn exclusive(address: SocketAddr) -> io::Result<TcpListener> {
-    let socket = unbound(address)?;
-    socket.bind(&address.into())?;
+fn exclusive(place: Place) -> io::Result<TcpListener> {
+    let socket = unbound(place)?;
+    socket.bind(&place.address.into())?;
     socket.listen(BACKLOG)?;
     socket.set_reuse_port(true)?;
     Ok(socket.into())
 }
 
-fn sibling(address: SocketAddr) -> io::Result<TcpListener> {
-    let socket = unbound(address)?;
+fn sibling(place: Place) -> io::Result<TcpListener> {
+    let socket = unbound(place)?;
     socket.set_reuse_port(true)?;
-    socket.bind(&address.into())?;
+    socket.bind(&place.address.into())?;
     socket.listen(BACKLOG)?;
     Ok(socket.into())
 }
 
-fn unbound(address: SocketAddr) -> io::Result<Socket> {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+fn unbound(place: Place) -> io::Result<Socket> {
+    let domain = Domain::for_address(place.address);
+    let socket = Socket::new(domain, Type::STREAM, Some(Protocol::TCP))?;
+    match place.family {
+        Family::Both if domain == Domain::IPV6 => socket.set_only_v6(false)?,
+        Family::V6 => socket.set_only_v6(true)?,
+        _ => {}
+    }
     // Connections of the last run that linger in TIME_WAIT must not keep us from starting.
     SockRef::from(&socket).set_reuse_address(true)?;
     socket.set_nonblocking(true)?;

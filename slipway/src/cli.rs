@@ -5,7 +5,8 @@
 use crate::{control_role, load, operate, proxy_role, say};
 use clap::{Args, Parser, Subcommand};
 use cluster::SlotRanges;
-use std::path::PathBuf;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 /// It failed.
@@ -35,8 +36,9 @@ enum Command {
     /// Run one storage node
     #[cfg(feature = "node")]
     Node(RoleArgs),
-    /// Run one proxy
-    Proxy(RoleArgs),
+    /// Run one proxy, with our own proxy.toml or with codis-proxy's and its flags
+    #[command(disable_help_flag = true)]
+    Proxy(proxy_role::ProxyArgs),
     /// Run the controller
     Control(RoleArgs),
     /// Say how the cluster is; exit status 3 if something is not as it should be
@@ -55,6 +57,10 @@ enum Command {
     Pace(PaceArgs),
     /// Say what happened, the oldest first
     History(ShowArgs),
+    /// Say what stands in the way of moves in a product of Codis; exit status 3 if something does
+    Check(operate::check::CheckArgs),
+    /// Take a product of Codis over whose servers are nodes of ours, or give it back to its dashboard
+    Adopt(Box<operate::adopt::AdoptArgs>),
     /// Put load on a server, and check every reply and the final state of every key
     Load(Box<load::LoadArgs>),
 }
@@ -125,12 +131,15 @@ pub(crate) struct PaceArgs {
 
 /// Reads the command line and does what it says.
 pub(crate) fn run() -> ExitCode {
-    let result = match Cli::parse().command {
+    if let Some(flags) = as_codis_proxy(std::env::args_os()) {
+        return ended(proxy_role::run(&flags, proxy_role::Name::Codis));
+    }
+    ended(match Cli::parse().command {
         #[cfg(feature = "node")]
         Command::Up(args) => crate::up::run(&args),
         #[cfg(feature = "node")]
         Command::Node(args) => crate::node_role::run(&args),
-        Command::Proxy(args) => proxy_role::run(&args),
+        Command::Proxy(args) => proxy_role::run(&args.flags, proxy_role::Name::Slipway),
         Command::Control(args) => control_role::run(&args),
         Command::Status(args) => operate::status(&args),
         Command::Slots(args) => operate::slots(&args),
@@ -140,8 +149,20 @@ pub(crate) fn run() -> ExitCode {
         Command::Abort(args) => operate::word(operate::Word::Abort, &args),
         Command::Pace(args) => operate::pace(&args),
         Command::History(args) => operate::history(&args),
+        Command::Check(args) => operate::check::run(&args),
+        Command::Adopt(args) => operate::adopt::run(&args),
         Command::Load(args) => load::run(*args),
-    };
+    })
+}
+
+/// The flags, if the program was called by a link named codis-proxy.
+fn as_codis_proxy(mut args: impl Iterator<Item = OsString>) -> Option<Vec<String>> {
+    let program = args.next()?;
+    let is_codis = Path::new(&program).file_name()? == proxy_role::CODIS_NAME;
+    is_codis.then(|| args.map(|arg| arg.to_string_lossy().into_owned()).collect())
+}
+
+fn ended(result: anyhow::Result<ExitCode>) -> ExitCode {
     result.unwrap_or_else(|error| {
         say::error(format_args!("{error:#}"));
         ExitCode::from(FAILED)
@@ -180,12 +201,22 @@ mod tests {
             ("slipway migrate --slots 1", "--to"),
             ("slipway migrate --slots 1 --to 2 --dry-run --detach", "cannot be used with"),
             ("slipway pace fast", "fast"),
-            ("slipway proxy", "--config"),
+            ("slipway control", "--config"),
         ] {
             let error = parse(line).map(|_| ()).unwrap_err();
             assert_eq!(error.exit_code(), i32::from(USAGE), "{line}");
             assert!(error.to_string().contains(what), "{line}: {error}");
         }
+    }
+
+    #[test]
+    fn flags_of_a_proxy_are_codis_proxys() {
+        let line = "slipway proxy -c F --host-admin A:1 --ncpu=4 --help";
+        let Ok(Command::Proxy(args)) = parse(line) else { panic!("not understood") };
+        assert_eq!(args.flags.join(" "), "-c F --host-admin A:1 --ncpu=4 --help");
+        let called = |line: &str| as_codis_proxy(line.split(' ').map(OsString::from));
+        assert_eq!(called("/usr/bin/codis-proxy -c F"), Some(vec!["-c".into(), "F".into()]));
+        assert_eq!(called("./slipway proxy -c F"), None);
     }
 
     #[cfg(feature = "node")]

@@ -1,7 +1,7 @@
 //! `slipway control`: the controller in a process of its own.
 
 use crate::cli::RoleArgs;
-use crate::daemon::{self, Daemon};
+use crate::daemon::{self, Daemon, Pages};
 use anyhow::{Context, Result};
 use control::Config;
 use control::config::File;
@@ -31,7 +31,7 @@ fn start(daemon: &Daemon, settings: &Settings) -> Result<()> {
     let listener = service::listener::bind(address, 1, "listen")?.pop().context("no listener")?;
     let controller =
         control::Controller::start(&settings.config, &daemon.registry, &daemon.shutdown)?;
-    daemon.admin(listener, controller.routes, controller.readiness)?;
+    daemon.admin(Pages::new(listener, controller.routes, controller.readiness))?;
     tracing::info!(%address, data = %settings.config.data.display(), "the controller runs");
     Ok(())
 }

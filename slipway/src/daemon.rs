@@ -15,6 +15,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 /// Threads of the main runtime: it has only what is off the path of requests.
 const THREADS: usize = 2;
@@ -27,28 +28,64 @@ const ADMIN_TIME: Duration = Duration::from_secs(1);
 pub(crate) struct Daemon {
     pub(crate) shutdown: Shutdown,
     pub(crate) registry: Registry,
+    /// What is logged.
+    pub(crate) log: telemetry::Filter,
     /// What ended the process, if it was not told to.
     error: Arc<Mutex<Option<anyhow::Error>>>,
     /// Cancelled last, so that `/metrics` and `/readyz` answer until the end.
     admin_stop: CancellationToken,
+    admin_tasks: TaskTracker,
+}
+
+/// What a process is given to live with.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Setup {
+    /// How long it may take to finish what was read, once it is told to stop.
+    pub(crate) grace: Duration,
+    pub(crate) log: telemetry::Options,
+}
+
+impl From<Duration> for Setup {
+    fn from(grace: Duration) -> Self {
+        Self { grace, ..Self::default() }
+    }
+}
+
+/// What an admin port serves.
+pub(crate) struct Pages {
+    pub(crate) listener: TcpListener,
+    pub(crate) routes: Routes,
+    pub(crate) readiness: Readiness,
+    pub(crate) limits: Limits,
+}
+
+impl Pages {
+    pub(crate) fn new(listener: TcpListener, routes: Routes, readiness: Readiness) -> Self {
+        Self { listener, routes, readiness, limits: Limits::default() }
+    }
 }
 
 /// Runs `start` and then whatever it has spawned, until a signal comes or something fails.
 pub(crate) fn run(
-    grace: Duration,
+    setup: impl Into<Setup>,
     start: impl AsyncFnOnce(Daemon) -> Result<()>,
 ) -> Result<ExitCode> {
+    let Setup { grace, log } = setup.into();
     failpoint::arm_from_environment()?;
-    let _logging = telemetry::start(telemetry::Format::Human)?;
+    let logs_to_file = log.file.is_some();
+    let logging = telemetry::start(log)?;
     service::limits::raise_open_files();
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(THREADS).enable_all().build()?;
-    let daemon = Daemon::new(grace)?;
+    let daemon = Daemon::new(grace, logging.filter())?;
     let ended = runtime.block_on(daemon.clone().live(start));
-    daemon.admin_stop.cancel();
+    runtime.block_on(daemon.admin_ends());
     runtime.shutdown_timeout(ADMIN_TIME);
     let ended = ended?;
     if let Some(error) = daemon.error.lock().take() {
+        if logs_to_file {
+            tracing::error!("{error:#}");
+        }
         return Err(error);
     }
     if let Ended::GraceOver { tasks } = ended {
@@ -61,14 +98,16 @@ pub(crate) fn run(
 }
 
 impl Daemon {
-    fn new(grace: Duration) -> Result<Self> {
+    fn new(grace: Duration, log: telemetry::Filter) -> Result<Self> {
         let registry = Registry::new();
         telemetry::register(&registry)?;
         Ok(Self {
             shutdown: Shutdown::new(grace),
             registry,
+            log,
             error: Arc::default(),
             admin_stop: CancellationToken::new(),
+            admin_tasks: TaskTracker::new(),
         })
     }
 
@@ -104,15 +143,10 @@ impl Daemon {
     }
 
     /// Serves the admin port beside everything else.
-    pub(crate) fn admin(
-        &self,
-        listener: TcpListener,
-        routes: Routes,
-        readiness: Readiness,
-    ) -> Result<()> {
-        let server = Server::new(routes, &self.registry, readiness, Limits::default())?;
-        let (daemon, stop) = (self.clone(), self.admin_stop.clone());
-        tokio::spawn(async move {
+    pub(crate) fn admin(&self, pages: Pages) -> Result<()> {
+        let server = Server::new(pages.routes, &self.registry, pages.readiness, pages.limits)?;
+        let (daemon, stop, listener) = (self.clone(), self.admin_stop.clone(), pages.listener);
+        self.admin_tasks.spawn(async move {
             if let Err(error) = server.run(listener, stop).await {
                 daemon.fail(anyhow::Error::new(error).context("admin port"));
             }
@@ -120,8 +154,15 @@ impl Daemon {
         Ok(())
     }
 
+    /// What is being answered is answered, the call to stop among it.
+    async fn admin_ends(&self) {
+        self.admin_stop.cancel();
+        self.admin_tasks.close();
+        let _ = tokio::time::timeout(ADMIN_TIME, self.admin_tasks.wait()).await;
+    }
+
     /// Stops the process; the first error is the one that is told.
-    fn fail(&self, error: anyhow::Error) {
+    pub(crate) fn fail(&self, error: anyhow::Error) {
         self.error.lock().get_or_insert(error);
         self.shutdown.begin();
     }

@@ -3,7 +3,7 @@
 mod file;
 
 use crate::cli::RoleArgs;
-use crate::daemon::{self, Daemon};
+use crate::daemon::{self, Daemon, Pages};
 use anyhow::{Context, Result};
 use file::File;
 use node::Node;
@@ -42,7 +42,7 @@ fn start(daemon: &Daemon, settings: Settings) -> Result<()> {
         let state = Arc::clone(&state);
         Box::new(move || state.lock().clone())
     };
-    daemon.admin(admin, Routes::new(), readiness)?;
+    daemon.admin(Pages::new(admin, Routes::new(), readiness))?;
     let registry = daemon.registry.clone();
     daemon.part("node", async move {
         let ended = tokio::task::spawn_blocking(move || {

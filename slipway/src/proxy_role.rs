@@ -1,80 +1,166 @@
-//! `slipway proxy`: one proxy in a process of its own, with the slot table of a controller elsewhere.
+//! `slipway proxy`: one proxy in a process of its own. Its file says which kind it is: our own, or codis-proxy's.
 
-mod file;
+mod own;
+mod stand_in;
 
-use crate::cli::RoleArgs;
-use crate::daemon::{self, Daemon};
+use crate::cli::{RoleArgs, USAGE};
+use crate::say;
 use anyhow::{Context, Result};
-use control::Client;
-use file::File;
-use parking_lot::Mutex;
-use proxy::{Proxy, TableSource};
-use service::http::{Readiness, Routes};
-use std::net::TcpListener;
+use clap::Args;
+use codis::config::is_codis;
+use codis::flags::{self, Invocation};
+use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::Arc;
-use std::time::Duration;
 
-/// How long one answer of the controller may take, beside the waiting of a long poll.
-const CONTROL_TIME: Duration = Duration::from_secs(5);
-
-/// The settings, checked.
-pub(crate) struct Settings {
-    listen: String,
-    admin: String,
-    controller: String,
-    config: proxy::Config,
+/// The flags of `slipway proxy`: our own and all of codis-proxy.
+#[derive(Args, Clone, Debug)]
+#[command(disable_help_flag = true)]
+pub(crate) struct ProxyArgs {
+    /// --config FILE [--check], and with a file of codis-proxy all its flags: see --help
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "FLAGS")]
+    pub(crate) flags: Vec<String>,
 }
 
-pub(crate) fn run(args: &RoleArgs) -> Result<ExitCode> {
-    let check = |file: File| {
-        let mut settings = file.check()?;
-        settings.config.file = Some(args.config.clone());
-        Ok(settings)
-    };
-    daemon::role(args, check, |settings| {
-        daemon::run(settings.config.stop_grace, async |daemon| start(&daemon, settings))
-    })
+/// The name under which the program is codis-proxy.
+pub(crate) const CODIS_NAME: &str = "codis-proxy";
+
+/// How we were called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Name {
+    /// `slipway proxy`
+    Slipway,
+    /// `codis-proxy`, by a link of that name.
+    Codis,
 }
 
-fn start(daemon: &Daemon, settings: Settings) -> Result<()> {
-    let address = service::listener::resolve(&settings.listen, "listen")?;
-    let listeners = service::listener::bind(address, settings.config.workers, "listen")?;
-    let admin = service::listener::resolve(&settings.admin, "admin")?;
-    let admin = service::listener::bind(admin, 1, "admin")?.pop().context("no listener")?;
-    let waiting_for = format!("no slot table yet from the controller at {}", settings.controller);
-    let state = Arc::new(Mutex::new(Err(waiting_for)));
-    let readiness: Readiness = {
-        let state = Arc::clone(&state);
-        Box::new(move || state.lock().clone())
-    };
-    daemon.admin(admin, Routes::new(), readiness)?;
-    tracing::info!(%address, controller = settings.controller, "the proxy runs");
-    let parts = (daemon.clone(), settings, listeners);
-    daemon.part("proxy", async move {
-        let (daemon, settings, listeners) = parts;
-        serve(&daemon, settings, listeners, &state).await
-    });
-    Ok(())
+/// What we have beside codis-proxy's flags.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Extra {
+    check: bool,
+    token: Option<String>,
 }
 
-async fn serve(
-    daemon: &Daemon,
-    settings: Settings,
-    listeners: Vec<TcpListener>,
-    state: &Mutex<Result<(), String>>,
-) -> Result<()> {
-    let stop = daemon.shutdown.draining();
-    let client = Client::new(settings.controller, CONTROL_TIME);
-    let Some(watch) = control::table::follow(client, daemon.shutdown.tasks(), stop.clone()).await
-    else {
-        return Ok(());
+pub(crate) fn run(flags: &[String], name: Name) -> Result<ExitCode> {
+    let wrong = match name {
+        Name::Slipway => USAGE,
+        // As codis-proxy ends.
+        Name::Codis => crate::cli::FAILED,
     };
-    let config =
-        proxy::Config { cluster: Some(watch.tables.borrow().cluster.clone()), ..settings.config };
-    let source = TableSource { tables: watch.tables, refresh: watch.refresh };
-    let proxy = Proxy::new(config)?;
-    proxy.register(&daemon.registry)?;
-    *state.lock() = Ok(());
-    Ok(proxy.run(listeners, source, stop.clone()).await?)
+    if flags.is_empty() && name == Name::Slipway {
+        say::error(
+            "what shall it do? write --config FILE; config/ and config/codis/ explain every key",
+        );
+        return Ok(ExitCode::from(wrong));
+    }
+    let read = Extra::take(flags)
+        .and_then(|(extra, rest)| Ok((extra, flags::parse(&rest).map_err(|e| e.to_string())?)));
+    let (extra, invocation) = match read {
+        Ok(read) => read,
+        Err(error) => {
+            say::error(error);
+            say::note(usage());
+            return Ok(ExitCode::from(wrong));
+        }
+    };
+    let flags = match invocation {
+        Invocation::Help => {
+            say::result(usage());
+            return Ok(ExitCode::SUCCESS);
+        }
+        Invocation::DefaultConfig => {
+            say::result(codis::config::default_text(codis::Flavour::Upstream).trim_end());
+            return Ok(ExitCode::SUCCESS);
+        }
+        Invocation::Version => {
+            say::result(format_args!("version: {}", service::telemetry::VERSION));
+            say::result(format_args!(
+                "compile: {}",
+                service::telemetry::COMMIT.unwrap_or("unknown")
+            ));
+            return Ok(ExitCode::SUCCESS);
+        }
+        Invocation::Run(flags) => *flags,
+    };
+    let text = match &flags.config {
+        None => String::new(),
+        Some(path) => {
+            std::fs::read_to_string(path).with_context(|| format!("cannot read {path}"))?
+        }
+    };
+    if !is_codis(&text) {
+        return run_own(flags, &extra);
+    }
+    stand_in::run(stand_in::Start { text, flags, check: extra.check, token: extra.token })
+}
+
+fn run_own(flags: flags::Flags, extra: &Extra) -> Result<ExitCode> {
+    let config = flags.config.clone().unwrap_or_default();
+    let only_config = flags::Flags { config: Some(config.clone()), ..Default::default() };
+    if flags != only_config || extra.token.is_some() {
+        say::error(format_args!(
+            "{config} is a file of slipway's own, with which only --config and --check go; \
+             the other flags go with a proxy.toml of codis-proxy"
+        ));
+        return Ok(ExitCode::from(USAGE));
+    }
+    own::run(&RoleArgs { config: PathBuf::from(config), check: extra.check })
+}
+
+impl Extra {
+    /// Takes our own flags out of the others.
+    fn take(flags: &[String]) -> Result<(Self, Vec<String>), String> {
+        let mut extra = Self::default();
+        let mut rest = Vec::new();
+        let mut flags = flags.iter();
+        while let Some(flag) = flags.next() {
+            if flag == "--check" {
+                extra.check = true;
+            } else if flag == "--token" {
+                let token = flags.next().ok_or("--token needs a value")?;
+                extra.token = Some(token.clone());
+            } else if let Some(token) = flag.strip_prefix("--token=") {
+                extra.token = Some(token.to_owned());
+            } else {
+                rest.push(flag.clone());
+            }
+        }
+        Ok((extra, rest))
+    }
+}
+
+fn usage() -> String {
+    format!(
+        "{}    --version                  who we are\n\n\
+         Of slipway alone:\n    \
+         --check                    check the configuration and do nothing else\n    \
+         --token=TOKEN              the proxy's name in the dashboard, instead of one made of its network interfaces\n\n\
+         With a proxy.toml of slipway's own there are --config and --check only.",
+        flags::USAGE
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn words(line: &str) -> Vec<String> {
+        line.split_whitespace().map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn our_own_flags_are_taken_out_of_codis() {
+        let (extra, rest) = Extra::take(&words("-c F --token=T --check -l L")).unwrap();
+        assert_eq!(extra, Extra { check: true, token: Some("T".to_owned()) });
+        assert_eq!(rest, words("-c F -l L"));
+        let (extra, rest) = Extra::take(&words("--token T")).unwrap();
+        assert_eq!((extra.token.as_deref(), rest.len()), (Some("T"), 0));
+        assert!(Extra::take(&words("--token")).is_err());
+    }
+
+    #[test]
+    fn the_usage_names_what_is_ours_too() {
+        for flag in ["--check", "--token", "--dashboard", "--version"] {
+            assert!(usage().contains(flag), "{flag}");
+        }
+    }
 }

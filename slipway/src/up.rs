@@ -13,7 +13,7 @@ mod banner;
 mod places;
 
 use crate::cli::DEFAULT_ADMIN;
-use crate::daemon::{self, Daemon};
+use crate::daemon::{self, Daemon, Pages};
 use anyhow::{Context, Result, bail};
 use clap::value_parser;
 use cluster::{GroupId, SlotCount};
@@ -132,7 +132,7 @@ async fn start(daemon: &Daemon, taken: Taken) -> Result<()> {
         let (_over, _lock) = (proxy_is_over, lock);
         Ok(proxy.run(listeners, source, stop).await?)
     });
-    daemon.admin(admin, controller.routes, controller.readiness)?;
+    daemon.admin(Pages::new(admin, controller.routes, controller.readiness))?;
     let ready = wait(&address);
     if let Some(status) = daemon.shutdown.draining().run_until_cancelled(ready).await {
         banner::print(&args, &status?);

@@ -3,6 +3,7 @@
 //! LINK, RESUME, WHERE, WAITED, UNSEAL, WATCH and EXEC are answered at once, in order with the requests around them; what touches the disk or another node takes its
 //! time while only this session waits.
 
+mod driver;
 mod reads;
 mod transaction;
 mod whole;
@@ -11,7 +12,7 @@ use super::{Outcome, Request, Run, Table};
 use crate::error::CommandError;
 use crate::link::Link;
 use crate::session::Session;
-use crate::shared::Shared;
+use crate::shared::{Driver, Shared};
 use crate::transfer;
 use bytes::Bytes;
 use cluster::{Epoch, Slot, SlotRanges, SlotState, Token};
@@ -37,6 +38,7 @@ fn slipway(session: &mut Session, request: Request<'_>) -> Outcome {
         b"WAITED" => waited(session, request),
         b"EXEC" => transaction::exec(session, request),
         b"WATCH" => transaction::watch(session, request),
+        b"RELAY" => session.relayed(request),
         b"UNSEAL" => {
             let slot = slot(&session.shared, request.get(2))?;
             let opened = transfer::unseal(&session.shared, slot);
@@ -128,6 +130,10 @@ pub(crate) async fn word(session: &mut Session, word: Word) {
         b"CLAIM" => claim(&shared, args).await,
         b"ASSIGN" => assign(&shared, args).await,
         b"STATE" => Ok(state(&shared)),
+        b"OPEN" => driver::open(&shared, args).await,
+        b"YIELD" => driver::yield_slot(&shared, args).await,
+        b"FORCEOWN" => driver::force_own(&shared, args).await,
+        b"DRIVER" => driver::driver(&shared, args).await,
         b"SCAN" => whole::scan(&shared, session.db, word.args).await,
         b"FLUSHDB" => whole::flush(&shared, args).await,
         name @ (b"KEYS" | b"DBSIZE" | b"RANDOMKEY") => {
@@ -159,6 +165,9 @@ fn reply_of(write: impl FnOnce(&mut Reply<'_>)) -> Vec<u8> {
 async fn claim(shared: &Shared, args: &[Bytes]) -> Result<Vec<u8>, CommandError> {
     let (cluster, group): (String, String) = (text(argument(args, 0)?)?, text(argument(args, 1)?)?);
     let mut identity = shared.identity.read().clone();
+    if identity.driver == Driver::Codis {
+        return Err("ERR this node is driven by a codis-dashboard: `slipway adopt` takes a whole product over, `SLIPWAY DRIVER none` frees one node".into());
+    }
     if let Some(owner) = identity.cluster.as_ref().filter(|owner| **owner != cluster) {
         return Err(format!(
             "ERR this node belongs to cluster {owner}: use another node, or an empty data directory"
@@ -167,6 +176,7 @@ async fn claim(shared: &Shared, args: &[Bytes]) -> Result<Vec<u8>, CommandError>
     }
     if identity.cluster.is_none() || identity.group.as_ref() != Some(&group) {
         (identity.cluster, identity.group) = (Some(cluster), Some(group));
+        identity.driver = Driver::Slipway;
         shared.put_identity(identity)?;
         shared.wal.sync().await?;
     }
@@ -178,6 +188,7 @@ async fn assign(shared: &Shared, args: &[Bytes]) -> Result<Vec<u8>, CommandError
     let epoch = Epoch(number(argument(args, 0)?)?);
     let owner: String = text(argument(args, 1)?)?;
     let ranges: SlotRanges = parsed(argument(args, 2)?)?;
+    transfer::check_not_codis(shared).map_err(|why| CommandError::from(format!("ERR {why}")))?;
     ranges.check(shared.slot_count()).map_err(|e| CommandError::from(format!("ERR {e}")))?;
     let hint = (owner != "OWNED").then_some(owner);
     let mut changed = 0;
@@ -212,6 +223,7 @@ fn state(shared: &Shared) -> Vec<u8> {
         "boot": shared.boot_id,
         "cluster": identity.cluster,
         "group": identity.group,
+        "driver": identity.driver,
         "slots": slots,
     });
     reply_of(|reply| reply.bulk(text.to_string().as_bytes()))

@@ -11,6 +11,7 @@ use cluster::state::Access;
 use protocol::number::parse_int;
 
 pub(super) const TABLE: Table = &[
+    ("slotscleanup", Run::Slots(slotscleanup)),
     ("slotsdel", Run::Slots(slotsdel)),
     ("slotshashkey", Run::Slots(slotshashkey)),
     ("slotsinfo", Run::Slots(slotsinfo)),
@@ -94,11 +95,7 @@ fn slotsscan(ctx: &mut Ctx<'_, '_>) -> Outcome {
 
 /// `SLOTSDEL slot…`: deletes all keys of the slots in all databases, as Codis' server does; answers the keys left, none.
 fn slotsdel(ctx: &mut Ctx<'_, '_>) -> Outcome {
-    let slots = (1..ctx.args.len()).map(|at| slot(ctx, at)).collect::<Result<Vec<_>, _>>()?;
-    let databases = ctx.shared.config.databases;
-    for &slot in &slots {
-        in_slot(ctx, slot, Access::Write, |txn| flush_all_databases(txn, slot, databases))?;
-    }
+    let slots = delete(ctx)?;
     ctx.reply.array(slots.len());
     for slot in slots {
         ctx.reply.array(2);
@@ -106,4 +103,21 @@ fn slotsdel(ctx: &mut Ctx<'_, '_>) -> Outcome {
         ctx.reply.int(0);
     }
     Ok(())
+}
+
+/// `SLOTSCLEANUP slot…`: as Pika answers; it is done when the answer comes.
+fn slotscleanup(ctx: &mut Ctx<'_, '_>) -> Outcome {
+    let slots = delete(ctx)?;
+    ctx.reply.array(slots.len());
+    slots.iter().for_each(|slot| ctx.reply.int(i64::from(slot.0)));
+    Ok(())
+}
+
+fn delete(ctx: &mut Ctx<'_, '_>) -> Result<Vec<Slot>, CommandError> {
+    let slots = (1..ctx.args.len()).map(|at| slot(ctx, at)).collect::<Result<Vec<_>, _>>()?;
+    let databases = ctx.shared.config.databases;
+    for &slot in &slots {
+        in_slot(ctx, slot, Access::Write, |txn| flush_all_databases(txn, slot, databases))?;
+    }
+    Ok(slots)
 }

@@ -2,17 +2,19 @@
 
 use super::standing::Standing;
 use super::{CHUNK_BYTES, Input, Mute, Session, with_scratch};
-use crate::command::{self, Request, Run, Word};
+use crate::command::{self, Order, Request, Run, Word};
 use crate::error::{CommandError, line};
 use crate::exec::{self, Call, Caller, Done, Pace, SlotList, Told};
+use crate::link::Pushes;
 use crate::slots::now_ms;
 use crate::slowlog;
 use crate::txn::Scratch;
 use cluster::state::Access;
 use protocol::command::{Command, Flags, Keys, lookup};
-use protocol::reply::{Reply, errors};
+use protocol::reply::{Reply, Version, errors};
 use protocol::slicer::{Args, Limits, Sliced, slice_request};
 use std::io;
+use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use tokio::net::TcpStream;
 use tokio::time::Instant;
@@ -26,8 +28,24 @@ pub(crate) enum Later {
     Exec(super::transaction::Exec),
     /// A word between our own parts.
     Word(Word),
+    /// What a codis-dashboard, or a codis-proxy, wants of slots.
+    Order(Order),
+    /// A request within a request.
+    Inner(super::proxied::Inner),
+    /// A request for another node.
+    Outer(super::proxied::Outer),
     /// A command that waits for a key.
     Wait(Standing),
+}
+
+/// A command that runs on a thread of the blocking pool.
+#[derive(Debug)]
+pub(super) struct LongCall {
+    pub(super) command: &'static Command,
+    pub(super) slots: SlotList,
+    pub(super) frame: Vec<u8>,
+    /// The database, and how the reply is written.
+    pub(super) of: (u8, Version),
 }
 
 impl Session {
@@ -238,7 +256,10 @@ impl Session {
         let done = with_scratch(|scratch| {
             exec::run(&self.shared, scratch, caller, call, (&slots, Pace::Short), &mut self.out)
         });
-        self.finish(command, done);
+        match done {
+            Done::TurnedAway(slots) if self.passes_on() => self.pass_on(command, slots, start),
+            done => self.finish(command, done),
+        }
     }
 
     /// Bounces a request of a link that has a sticky pair with one of the slots; returns whether it did.
@@ -312,7 +333,12 @@ impl Session {
     }
 
     /// Whether the command would hold up the worker: it touches many records, or a slot of it is held by one that does.
-    fn is_long(&self, command: &Command, request: Request<'_>, slots: &[cluster::Slot]) -> bool {
+    pub(super) fn is_long(
+        &self,
+        command: &Command,
+        request: Request<'_>,
+        slots: &[cluster::Slot],
+    ) -> bool {
         if slots.iter().any(|&slot| self.shared.slot(slot).is_long_held()) {
             return true;
         }
@@ -351,23 +377,38 @@ impl Session {
     async fn finish_later(&mut self, later: Later, frame: Vec<u8>, limits: &Limits) {
         match later {
             Later::Long { command, slots } => {
-                self.run_long(command, slots, frame, limits.clone()).await
+                let start = self.out.len();
+                let of = (self.db, self.version);
+                let call = LongCall { command, slots, frame: frame.clone(), of };
+                let pushes = self.link.as_ref().map(|link| link.pushes.clone());
+                match self.run_elsewhere(call, pushes).await {
+                    Some(Done::TurnedAway(slots)) if self.passes_on() => {
+                        self.pass_on(command, slots, start);
+                        if let Some(Later::Outer(outer)) = self.later.take() {
+                            self.relay(outer, &frame, limits).await;
+                        }
+                    }
+                    Some(done) => self.finish(command, done),
+                    None => {}
+                }
             }
             Later::Exec(exec) => self.run_exec_long(exec).await,
             Later::Word(word) => command::word(self, word).await,
+            Later::Order(order) => command::order(self, order).await,
+            Later::Inner(inner) => self.run_inner_later(inner).await,
+            Later::Outer(outer) => self.relay(outer, &frame, limits).await,
             Later::Wait(_) => debug_assert!(false, "it needs the connection"),
         }
     }
 
-    async fn run_long(
+    /// Runs a command where only this session waits for it, and writes its reply. Nothing if the command died, which is said.
+    pub(super) async fn run_elsewhere(
         &mut self,
-        command: &'static Command,
-        slots: SlotList,
-        frame: Vec<u8>,
-        limits: Limits,
-    ) {
-        let (shared, db, version) = (self.shared.clone(), self.db, self.version);
-        let pushes = self.link.as_ref().map(|link| link.pushes.clone());
+        call: LongCall,
+        pushes: Option<Arc<Pushes>>,
+    ) -> Option<Done> {
+        let LongCall { command, slots, frame, of: (db, version) } = call;
+        let (shared, limits) = (self.shared.clone(), self.shared.config.limits.clone());
         let task = self.shared.background.spawn_blocking(move || {
             let mut args = Args::new();
             let mut out = Vec::new();
@@ -388,12 +429,13 @@ impl Session {
         match task.await {
             Ok((done, out)) => {
                 self.out.extend_from_slice(&out);
-                self.finish(command, done);
+                Some(done)
             }
             Err(error) => {
                 tracing::error!(%error, command = command.name, "a command died");
                 Reply::new(&mut self.out, self.version)
                     .error("ERR internal error: the command died; please report it with the log");
+                None
             }
         }
     }

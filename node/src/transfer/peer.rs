@@ -2,7 +2,7 @@
 //!
 //! A call that fails says only that no reply came. Every word of docs/WIRE.md §5 may be repeated, so callers repeat.
 
-use bytes::{Buf, BytesMut};
+use bytes::BytesMut;
 use protocol::frame::{self, Value};
 use protocol::request::encode_request;
 use std::collections::VecDeque;
@@ -37,7 +37,30 @@ pub(crate) enum PeerError {
 
 struct Call {
     frame: Vec<u8>,
-    reply: oneshot::Sender<Result<Value, PeerError>>,
+    reply: Listener,
+}
+
+/// Who waits for a reply, and in which form.
+enum Listener {
+    Value(oneshot::Sender<Result<Value, PeerError>>),
+    Frame(oneshot::Sender<Result<Vec<u8>, PeerError>>),
+}
+
+impl Listener {
+    fn hear(self, value: Value, frame: &[u8]) {
+        // Who does not wait any more has no use for it.
+        match self {
+            Self::Value(reply) => drop(reply.send(Ok(value))),
+            Self::Frame(reply) => drop(reply.send(Ok(frame.to_vec()))),
+        }
+    }
+
+    fn fail(self, error: PeerError) {
+        match self {
+            Self::Value(reply) => drop(reply.send(Err(error))),
+            Self::Frame(reply) => drop(reply.send(Err(error))),
+        }
+    }
 }
 
 /// A handle on the link; the link is made at the first call and again after it broke.
@@ -64,12 +87,34 @@ impl Peer {
         let mut frame = Vec::with_capacity(64 + args.iter().map(|a| a.len() + 16).sum::<usize>());
         encode_request(&mut frame, args);
         let (reply, answer) = oneshot::channel();
-        let gone = |why: &str| PeerError::Broken { addr: self.addr.clone(), why: why.to_owned() };
-        self.calls.send(Call { frame, reply }).await.map_err(|_| gone("the link was closed"))?;
-        match answer.await.map_err(|_| gone("the link was closed"))?? {
+        self.send(Call { frame, reply: Listener::Value(reply) }).await?;
+        match answer.await.map_err(|_| self.gone())?? {
             Value::Error(text) => Err(PeerError::Refused { addr: self.addr.clone(), text }),
             value => Ok(value),
         }
+    }
+
+    /// As [`Self::call`] for a whole request; the reply is the frame as it came, an error reply too.
+    ///
+    /// # Cancel safety
+    /// As [`Self::call`].
+    pub(crate) async fn call_frame(&self, frame: Vec<u8>) -> Result<Vec<u8>, PeerError> {
+        let (reply, answer) = oneshot::channel();
+        self.send(Call { frame, reply: Listener::Frame(reply) }).await?;
+        answer.await.map_err(|_| self.gone())?
+    }
+
+    /// Whom the link is to.
+    pub(crate) fn addr(&self) -> &str {
+        &self.addr
+    }
+
+    async fn send(&self, call: Call) -> Result<(), PeerError> {
+        self.calls.send(call).await.map_err(|_| self.gone())
+    }
+
+    fn gone(&self) -> PeerError {
+        PeerError::Broken { addr: self.addr.clone(), why: "the link was closed".to_owned() }
     }
 }
 
@@ -85,7 +130,7 @@ impl Link {
             match self.connect().await {
                 Ok(stream) => self.serve(stream, first).await,
                 Err(error) => {
-                    let _ = first.reply.send(Err(error));
+                    first.reply.fail(error);
                 }
             }
         }
@@ -141,7 +186,7 @@ impl Link {
     /// Serves calls until the connection breaks or the last handle is gone.
     async fn serve(&mut self, stream: TcpStream, first: Call) {
         let (mut reader, mut writer) = stream.into_split();
-        let mut waiting: VecDeque<oneshot::Sender<Result<Value, PeerError>>> = VecDeque::new();
+        let mut waiting: VecDeque<Listener> = VecDeque::new();
         let mut output = first.frame;
         waiting.push_back(first.reply);
         let mut input = BytesMut::with_capacity(16 << 10);
@@ -175,23 +220,20 @@ impl Link {
         };
         let error = PeerError::Broken { addr: self.addr.clone(), why };
         for reply in waiting {
-            let _ = reply.send(Err(error.clone()));
+            reply.fail(error.clone());
         }
     }
 }
 
 /// Gives each whole reply to the call that waits for it; pushes are for proxies and are passed over.
-fn hand_out(
-    input: &mut BytesMut,
-    waiting: &mut VecDeque<oneshot::Sender<Result<Value, PeerError>>>,
-) -> Result<(), String> {
+fn hand_out(input: &mut BytesMut, waiting: &mut VecDeque<Listener>) -> Result<(), String> {
     while let Some((value, length)) = frame::decode(input).map_err(|e| e.to_string())? {
-        input.advance(length);
+        let frame = input.split_to(length);
         if matches!(value, Value::Push(_)) {
             continue;
         }
         let reply = waiting.pop_front().ok_or("a reply that nobody asked for")?;
-        let _ = reply.send(Ok(value));
+        reply.hear(value, &frame);
     }
     Ok(())
 }

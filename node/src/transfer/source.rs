@@ -50,6 +50,8 @@ pub(crate) struct Job {
     slot: Slot,
     out: Migration,
     order: watch::Sender<Order>,
+    /// The report's, for who waits for it.
+    phase: watch::Sender<Phase>,
     report: Mutex<Report>,
     tally: Arc<Mutex<Tally>>,
     /// A task repeats GRANT.
@@ -68,9 +70,18 @@ enum Stop {
 impl Job {
     fn new(shared: &Shared, slot: Slot, out: Migration, phase: Phase) -> Arc<Self> {
         let report = Report::new(out.id, slot, out.epoch, Role::Source, phase);
+        let phase = watch::Sender::new(phase);
         let tally = Arc::clone(&shared.transfers.tally);
         let (order, report) = (watch::Sender::new(Order::Copy), Mutex::new(report));
-        Arc::new(Self { slot, out, order, report, tally, delivering: AtomicBool::new(false) })
+        Arc::new(Self {
+            slot,
+            out,
+            order,
+            phase,
+            report,
+            tally,
+            delivering: AtomicBool::new(false),
+        })
     }
 
     pub(crate) fn slot(&self) -> Slot {
@@ -79,6 +90,20 @@ impl Job {
 
     pub(crate) fn phase(&self) -> Phase {
         self.report.lock().phase
+    }
+
+    pub(crate) fn id(&self) -> MigrationId {
+        self.out.id
+    }
+
+    /// Waits until the migration is in one of these phases.
+    ///
+    /// # Cancel safety
+    /// Safe to drop.
+    pub(crate) async fn reaches(&self, phases: &[Phase]) -> Phase {
+        let mut phase = self.phase.subscribe();
+        let reached = phase.wait_for(|phase| phases.contains(phase)).await;
+        reached.map_or(Phase::Failed, |phase| *phase)
     }
 
     pub(crate) fn has_failed(&self) -> bool {
@@ -98,7 +123,27 @@ impl Job {
         let before = Counted::of(&report);
         change(&mut report);
         self.tally.lock().reported(before, &report);
+        self.phase.send_if_modified(|phase| {
+            let is_news = *phase != report.phase;
+            *phase = report.phase;
+            is_news
+        });
     }
+}
+
+/// The migration, if it goes out of this node.
+pub(crate) fn job(shared: &Shared, id: MigrationId) -> Option<Arc<Job>> {
+    shared.transfers.outgoing.lock().get(&id).cloned()
+}
+
+/// Whether another node is known to own the slot: not only granted, but taken over.
+pub(crate) fn is_handed_over(shared: &Shared, slot: Slot) -> bool {
+    let out = match &shared.slots.cell(slot).read().state {
+        SlotState::Absent { hint, .. } => return hint.is_some(),
+        SlotState::Granted { out, .. } => out.id,
+        _ => return false,
+    };
+    job(shared, out).is_some_and(|job| job.phase() == Phase::Owned)
 }
 
 /// EXPORT: starts to copy the slot to the target. Repeating it changes nothing.

@@ -75,7 +75,17 @@ impl Import {
     }
 }
 
-fn register(shared: &Shared, slot: Slot, from: &Migration, applied: Applied) -> Arc<Import> {
+/// A migration that OPEN has begun.
+pub(crate) fn register(shared: &Shared, slot: Slot, from: &Migration) {
+    register_at(shared, slot, from, Applied::default());
+}
+
+/// The migration has ended here without this node being the owner.
+pub(crate) fn refused(shared: &Shared, id: MigrationId) {
+    end(shared, id, Phase::Refused);
+}
+
+fn register_at(shared: &Shared, slot: Slot, from: &Migration, applied: Applied) -> Arc<Import> {
     shared.transfers.prune();
     let import = Arc::new(Import {
         slot,
@@ -97,7 +107,7 @@ fn sequence_key(slot: Slot) -> [u8; 3] {
     [b'q', a, b]
 }
 
-fn put_sequence(
+pub(crate) fn put_sequence(
     shared: &Shared,
     batch: &mut Batch,
     slot: Slot,
@@ -125,7 +135,7 @@ pub(crate) fn import(shared: &Shared, slot: Slot, from: &Migration) -> Result<()
         Ok(persist)
     });
     change.map_err(|e| of_slot(slot, e))?;
-    register(shared, slot, from, Applied::default());
+    register(shared, slot, from);
     failpoint::hit("target.import");
     Ok(())
 }
@@ -414,7 +424,7 @@ fn end(shared: &Shared, id: MigrationId, phase: Phase) {
 }
 
 /// The copy goes, if one was coming in.
-fn leave_staging(
+pub(crate) fn leave_staging(
     shared: &Shared,
     inner: &mut crate::slots::SlotInner,
     batch: &mut Batch,
@@ -431,7 +441,7 @@ fn leave_staging(
 /// After a restart: goes on with what the records say, and asks the source whether the slot was granted.
 pub(crate) fn take_up(shared: &Arc<Shared>, slot: Slot, from: &Migration) {
     let applied = Applied { sequence: stored_sequence(shared, slot), ..Applied::default() };
-    let import = register(shared, slot, from, applied);
+    let import = register_at(shared, slot, from, applied);
     let shared = shared.clone();
     let peer = shared.transfers.express(&import.from.peer);
     let handoff = shared.transfers.handoff.clone();

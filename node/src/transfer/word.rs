@@ -2,7 +2,7 @@
 
 use super::target::Final;
 use super::{source, target};
-use crate::shared::Shared;
+use crate::shared::{Driver, Shared};
 use bytes::Bytes;
 use cluster::state::{Migration, Persist, Verdict};
 use cluster::{Epoch, MigrationId, Slot, SlotState};
@@ -40,11 +40,13 @@ async fn answer(
 ) -> Result<(), String> {
     match word {
         "IMPORT" => {
+            check_not_codis(shared)?;
             let (slot, from) = migration(shared, &args)?;
             target::import(shared, slot, &from)?;
             reply.ok();
         }
         "EXPORT" => {
+            check_not_codis(shared)?;
             let (slot, out) = migration(shared, &args)?;
             source::export(shared, slot, &out)?;
             reply.ok();
@@ -124,6 +126,14 @@ async fn answer(
             reply.simple(if verdict == Verdict::Owned { "OWNED" } else { "REFUSED" });
         }
         _ => return Err(format!("unknown word {word}")),
+    }
+    Ok(())
+}
+
+/// Words of our controller are refused by a node that a codis-dashboard drives.
+pub(crate) fn check_not_codis(shared: &Shared) -> Result<(), String> {
+    if shared.driver() == Driver::Codis {
+        return Err("this node is driven by a codis-dashboard: move the slot there, or take the product over with `slipway adopt`".to_owned());
     }
     Ok(())
 }

@@ -33,7 +33,12 @@ impl Server {
 
     /// On this data directory.
     pub(crate) fn start_on(data: &Path, change: impl FnOnce(&mut Config)) -> Self {
-        let (config, sockets) = prepare(data, 0, change);
+        Self::start_at(data, 0, change)
+    }
+
+    /// On this data directory, at this port.
+    pub(crate) fn start_at(data: &Path, port: u16, change: impl FnOnce(&mut Config)) -> Self {
+        let (config, sockets) = prepare(data, port, change);
         let addr = sockets[0].local_addr().unwrap();
         let stop = CancellationToken::new();
         let running = Node::open(config).unwrap().start(sockets, &stop).unwrap();

@@ -1,36 +1,40 @@
 //! What a codis-dashboard has filled, and whether it has told us to start.
 //!
-//! Reads never wait for a fill: statistics must be answered within a second whatever happens, or codis-ha removes us. Fills are carried out one
-//! after another (`fill.rs`).
+//! Reads never wait for a fill: statistics must be answered within a second whatever happens, or codis-ha removes us.
+//!
+//! What is filled is law for plain nodes. Nodes of ours own the truth about their slots: for them it is a hint of where to ask, and neither locks
+//! nor `migrate_from` hold a request up. [`Settled`] is what remains of a filled slot for the workers.
 
-mod fill;
-
-use super::order::Order;
-use crate::Config;
-use crate::dialect::Dialects;
+use crate::config::Config;
+use crate::dialect::Dialect;
+use crate::upstream::{Flavour, connect};
 use arc_swap::ArcSwap;
 use codis::commands::texts::CLOSED_ROUTER;
-use codis::fill::switched;
+use codis::fill::{Plan, plan, switched};
 use codis::model::Slot;
-use fill::{Carrier, Why};
-use std::collections::BTreeMap;
+use dashmap::DashMap;
+use parking_lot::Mutex;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use tokio::sync::mpsc::UnboundedReceiver;
-use tokio::sync::{Mutex, watch};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
+use tokio::task::JoinSet;
 
 /// All slots of a proxy, as filled.
 #[derive(Debug)]
 pub struct Router {
-    /// By number.
+    config: Arc<Config>,
+    /// By number, as the dashboard has them.
     slots: ArcSwap<Vec<Slot>>,
     phase: watch::Sender<Phase>,
-    /// Whether sentinels have changed a slot since the dashboard last filled one.
-    switched: AtomicBool,
-    /// What a worker listens to, until it takes it.
-    inboxes: Vec<std::sync::Mutex<Option<UnboundedReceiver<Order>>>>,
-    /// Held by the fill that is carried out.
-    carrier: Mutex<Carrier>,
+    /// One fill after another.
+    filling: tokio::sync::Mutex<Filling>,
+    workers: Vec<Desk>,
+    dialects: DashMap<String, Dialect>,
+    /// A node is not what it was taken for.
+    learnt: Notify,
+    groups: Mutex<Groups>,
+    /// Slots that sentinels have routed anew since they were filled last.
+    switched: Mutex<BTreeSet<i64>>,
 }
 
 /// Where a proxy is in its life.
@@ -42,53 +46,244 @@ pub enum Phase {
     Closed,
 }
 
+/// What every worker is to do, and whom it tells that it has.
+pub(crate) struct Order {
+    pub(crate) plans: Arc<[Plan]>,
+    pub(crate) done: oneshot::Sender<Result<(), String>>,
+}
+
+/// How one worker gets its orders.
+#[derive(Debug)]
+struct Desk {
+    orders: mpsc::UnboundedSender<Order>,
+    taken: Mutex<Option<mpsc::UnboundedReceiver<Order>>>,
+}
+
+/// What the workers route by, by number.
+#[derive(Debug)]
+struct Filling {
+    settled: Vec<Slot>,
+}
+
+/// Who fills.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum By {
+    Dashboard,
+    Sentinels,
+}
+
+/// Which group an address was last filled with, and each group's primary.
+#[derive(Debug, Default)]
+struct Groups {
+    of: HashMap<String, i64>,
+    primaries: HashMap<i64, String>,
+}
+
 impl Router {
-    /// Nothing where no codis-dashboard is expected.
-    pub(crate) fn new(config: &Arc<Config>, dialects: &Arc<Dialects>) -> Option<Self> {
-        config.codis.as_ref()?;
-        let slots: Vec<Slot> = (0..i64::from(config.slot_count.get())).map(Slot::offline).collect();
-        let (carrier, inboxes) = Carrier::new(config, dialects, &slots);
-        Some(Self {
-            slots: ArcSwap::from_pointee(slots),
+    pub(crate) fn new(codis: &codis::config::Config, config: &Arc<Config>) -> Self {
+        let slots: Vec<Slot> = (0..codis.max_slot_num).map(Slot::offline).collect();
+        let desk = |_| {
+            let (orders, taken) = mpsc::unbounded_channel();
+            Desk { orders, taken: Mutex::new(Some(taken)) }
+        };
+        Self {
+            config: Arc::clone(config),
+            slots: ArcSwap::from_pointee(slots.clone()),
             phase: watch::Sender::new(Phase::Waiting),
-            switched: AtomicBool::new(false),
-            inboxes: inboxes.into_iter().map(|inbox| std::sync::Mutex::new(Some(inbox))).collect(),
-            carrier: Mutex::new(carrier),
-        })
+            filling: tokio::sync::Mutex::new(Filling { settled: slots }),
+            workers: (0..config.workers).map(desk).collect(),
+            dialects: DashMap::new(),
+            learnt: Notify::new(),
+            groups: Mutex::default(),
+            switched: Mutex::default(),
+        }
+    }
+
+    /// What a worker is told, from its start on; nothing if it was taken before.
+    pub(crate) fn orders(&self, worker: usize) -> Option<mpsc::UnboundedReceiver<Order>> {
+        self.workers.get(worker)?.taken.lock().take()
     }
 
     /// Fills slots whose numbers and methods have been checked ([`codis::model::read_slots`]). When it returns, every worker routes by what was
-    /// filled, and no request that was routed by what was there before is on its way. The error is the text for the dashboard; what could be
-    /// filled before it is filled.
+    /// filled, and no request that was routed by what was there before is on its way. The error is the text for the dashboard; the slots before
+    /// the refused one are filled then.
     ///
-    /// A fill that is dropped half-way leaves slots held until the next one: let it run to its end.
+    /// # Cancel safety
+    /// Not safe to drop: the workers may have done what [`Self::slots`] does not tell.
     pub async fn fill(&self, filled: Vec<Slot>) -> Result<(), String> {
-        let mut carrier = self.carrier.lock().await;
         if self.phase() == Phase::Closed {
             return Err(CLOSED_ROUTER.to_owned());
         }
-        self.switched.store(false, Relaxed);
-        carrier.carry_out(&self.slots, filled, Why::Fill).await
+        self.apply(filled, By::Dashboard).await
     }
 
-    /// Changes the primaries of groups to those that sentinels name, by the groups' numbers. All else stays.
+    /// Routes the slots of these groups to the primaries that sentinels name; all else stays as filled.
     pub async fn switch_primaries(&self, primaries: &BTreeMap<i64, String>) -> Result<(), String> {
-        let mut carrier = self.carrier.lock().await;
-        if self.phase() == Phase::Closed {
-            return Err(CLOSED_ROUTER.to_owned());
-        }
         let changed: Vec<Slot> =
             self.slots.load().iter().filter_map(|slot| switched(slot, primaries)).collect();
-        if changed.is_empty() {
-            return Ok(());
-        }
-        self.switched.store(true, Relaxed);
-        carrier.carry_out(&self.slots, changed, Why::Fill).await
+        self.apply(changed, By::Sentinels).await
     }
 
-    /// Whether sentinels have changed a slot since the dashboard's last fill.
+    /// Whether sentinels have routed a slot anew since it was filled last.
     pub fn switched(&self) -> bool {
-        self.switched.load(Relaxed)
+        !self.switched.lock().is_empty()
+    }
+
+    async fn apply(&self, filled: Vec<Slot>, by: By) -> Result<(), String> {
+        let mut filling = self.filling.lock().await;
+        self.probe(&filled).await;
+        let (mut taken, mut settled, mut refused) = (Vec::new(), Vec::new(), Ok(()));
+        for slot in filled {
+            match self.settle(&slot) {
+                Ok(for_workers) => {
+                    settled.push(for_workers);
+                    taken.push(slot);
+                }
+                Err(why) => {
+                    tracing::warn!(slot = slot.id, why, "a fill is refused");
+                    refused = Err(why);
+                    break;
+                }
+            }
+        }
+        self.carry_out(&mut filling, settled).await?;
+        self.install(taken, by);
+        refused
+    }
+
+    fn install(&self, filled: Vec<Slot>, by: By) {
+        let mut slots = Vec::clone(&self.slots.load());
+        let (mut groups, mut switched) = (self.groups.lock(), self.switched.lock());
+        for slot in filled {
+            groups.learn(&slot.backend_addr, slot.backend_addr_group_id);
+            groups.learn(&slot.migrate_from, slot.migrate_from_group_id);
+            match by {
+                By::Dashboard => switched.remove(&slot.id),
+                By::Sentinels => switched.insert(slot.id),
+            };
+            if let Some(place) = usize::try_from(slot.id).ok().and_then(|id| slots.get_mut(id)) {
+                *place = slot;
+            }
+        }
+        self.slots.store(Arc::new(slots));
+    }
+
+    /// Has every worker do what differs, and waits for all of them.
+    async fn carry_out(&self, filling: &mut Filling, settled: Vec<Slot>) -> Result<(), String> {
+        let plans: Arc<[Plan]> = plan(&filling.settled, settled).into();
+        if plans.is_empty() {
+            return Ok(());
+        }
+        tracing::info!(slots = plans.len(), first = plans[0].slot.id, "slots are filled");
+        let mut answers = Vec::new();
+        for desk in &self.workers {
+            let (done, answer) = oneshot::channel();
+            // A worker that has ended routes nothing.
+            let _ = desk.orders.send(Order { plans: Arc::clone(&plans), done });
+            answers.push(answer);
+        }
+        let mut result = Ok(());
+        for answer in answers {
+            result = result.and(answer.await.unwrap_or(Ok(())));
+        }
+        result?;
+        for plan in plans.iter() {
+            let id = usize::try_from(plan.slot.id).ok();
+            if let Some(place) = id.and_then(|id| filling.settled.get_mut(id)) {
+                place.clone_from(&plan.slot);
+            }
+        }
+        Ok(())
+    }
+
+    /// What remains of a filled slot for the workers: where it is, or is to be asked for, and whether it is locked.
+    fn settle(&self, slot: &Slot) -> Result<Slot, String> {
+        let alone = |addr: &str, slot: &Slot| Slot {
+            id: slot.id,
+            backend_addr: addr.to_owned(),
+            backend_addr_group_id: slot.backend_addr_group_id,
+            ..Slot::default()
+        };
+        if slot.backend_addr.is_empty() {
+            return Ok(Slot { locked: slot.locked, ..Slot::offline(slot.id) });
+        }
+        let is_ours = |addr: &str| self.dialect(addr) == Dialect::Slipway;
+        match slot.migrate_from.as_str() {
+            "" if is_ours(&slot.backend_addr) => Ok(alone(&slot.backend_addr, slot)),
+            "" => Ok(slot.clone()),
+            // Until it has granted the slot, the source serves it; then it says who does.
+            source if is_ours(source) && is_ours(&slot.backend_addr) => Ok(alone(source, slot)),
+            source => {
+                let stranger = if is_ours(source) { &slot.backend_addr } else { source };
+                Err(format!(
+                    "slot {}: {stranger} is not a Slipway node, or cannot be reached: slots move between Slipway nodes only; the slot stays where it is",
+                    slot.id
+                ))
+            }
+        }
+    }
+
+    /// Takes in what a node has turned out to be.
+    pub(crate) fn learn_dialect(&self, addr: &str, dialect: Dialect) {
+        let before = self.dialects.insert(addr.to_owned(), dialect);
+        if before.unwrap_or_default() != dialect {
+            self.learnt.notify_one();
+        }
+    }
+
+    pub(crate) fn dialect(&self, addr: &str) -> Dialect {
+        self.dialects.get(addr).map(|dialect| *dialect).unwrap_or_default()
+    }
+
+    /// Asks the nodes that nobody has heard of yet what they are.
+    async fn probe(&self, filled: &[Slot]) {
+        let addrs: BTreeSet<&str> = filled
+            .iter()
+            .flat_map(|s| [s.backend_addr.as_str(), s.migrate_from.as_str()])
+            .collect();
+        let mut asked = JoinSet::new();
+        for addr in addrs {
+            if addr.is_empty() || self.dialects.contains_key(addr) {
+                continue;
+            }
+            let (addr, config) = (addr.to_owned(), Arc::clone(&self.config));
+            asked.spawn(async move {
+                let said = connect(&config, &addr, Flavour::default()).await;
+                (addr, said.map(|(_, dialect)| dialect))
+            });
+        }
+        while let Some(answer) = asked.join_next().await {
+            match answer {
+                Ok((addr, Ok(dialect))) => {
+                    tracing::info!(node = addr, ?dialect, "a node is known");
+                    self.dialects.insert(addr, dialect);
+                }
+                Ok((addr, Err((_, why)))) => {
+                    tracing::warn!(node = addr, why, "what this node is cannot be told yet");
+                }
+                Err(error) => tracing::warn!(%error, "a node could not be asked"),
+            }
+        }
+    }
+
+    /// Applies what was filled once more whenever a node turns out to be another thing than it was taken for; for ever.
+    pub(crate) async fn follow_dialects(&self) {
+        loop {
+            self.learnt.notified().await;
+            let mut filling = self.filling.lock().await;
+            let settled =
+                self.slots.load().iter().filter_map(|slot| self.settle(slot).ok()).collect();
+            if let Err(why) = self.carry_out(&mut filling, settled).await {
+                tracing::warn!(why, "what was filled could not be applied again");
+            }
+        }
+    }
+
+    /// The address to use for a node that another node names: its group may have another primary by now.
+    pub(crate) fn current(&self, addr: &str) -> String {
+        let groups = self.groups.lock();
+        let primary = groups.of.get(addr).and_then(|group| groups.primaries.get(group));
+        primary.map_or_else(|| addr.to_owned(), String::clone)
     }
 
     /// All slots by number, as filled. Never waits.
@@ -111,16 +306,16 @@ impl Router {
         Ok(())
     }
 
-    /// Nobody is served from now on: what is on its way is awaited, then every slot is empty.
+    /// Nobody is served from now on: every slot is drained and emptied.
     pub async fn close(&self) {
-        if self.phase.send_replace(Phase::Closed) == Phase::Closed {
-            return;
+        self.phase.send_replace(Phase::Closed);
+        let mut filling = self.filling.lock().await;
+        let offline: Vec<Slot> =
+            filling.settled.iter().map(|slot| Slot::offline(slot.id)).collect();
+        if let Err(why) = self.carry_out(&mut filling, offline.clone()).await {
+            tracing::warn!(why, "not every slot is drained");
         }
-        let mut carrier = self.carrier.lock().await;
-        let empty = self.slots.load().iter().map(|slot| Slot::offline(slot.id)).collect();
-        if let Err(why) = carrier.carry_out(&self.slots, empty, Why::Close).await {
-            tracing::warn!(reason = why, "a slot could not be emptied");
-        }
+        self.install(offline, By::Dashboard);
     }
 
     /// Where we are.
@@ -132,9 +327,13 @@ impl Router {
     pub fn phases(&self) -> watch::Receiver<Phase> {
         self.phase.subscribe()
     }
+}
 
-    /// What a worker listens to; it is there once.
-    pub(crate) fn orders(&self, worker: usize) -> Option<UnboundedReceiver<Order>> {
-        self.inboxes.get(worker)?.lock().ok()?.take()
+impl Groups {
+    fn learn(&mut self, addr: &str, group: i64) {
+        if !addr.is_empty() && group != 0 {
+            self.of.insert(addr.to_owned(), group);
+            self.primaries.insert(group, addr.to_owned());
+        }
     }
 }

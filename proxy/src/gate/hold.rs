@@ -46,8 +46,8 @@ pub(crate) enum Stage {
 pub(crate) struct Hold {
     pub(crate) kind: HoldKind,
     pub(crate) stage: Stage,
-    /// A fill holds the slot: nothing leaves before it says so.
-    frozen: Frozen,
+    /// Whoever fills the slots has locked this one: nothing leaves, whatever is believed.
+    locked: bool,
     /// Came back; older than all in `queue`.
     returned: VecDeque<Kept>,
     queue: VecDeque<Kept>,
@@ -65,13 +65,6 @@ pub(crate) struct Hold {
     ask_pause: Duration,
     /// When the source is next asked to give the handoff up.
     soft_at: Instant,
-}
-
-/// Whether a fill holds a slot.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Frozen {
-    No,
-    Yes,
 }
 
 /// Whether a connection turned requests of the slot away before.
@@ -102,7 +95,7 @@ impl Hold {
         Self {
             kind,
             stage: Stage::Draining,
-            frozen: Frozen::No,
+            locked: false,
             returned: VecDeque::new(),
             queue: VecDeque::new(),
             sent_under: belief,
@@ -121,21 +114,19 @@ impl Hold {
         self.returned.len() + self.queue.len()
     }
 
-    /// A fill holds the slot from now on; what is on its way is awaited.
-    pub(crate) fn freeze(&mut self) {
-        self.frozen = Frozen::Yes;
+    /// Nothing leaves until [`Self::unlock`]; what has left is awaited.
+    pub(crate) fn lock(&mut self) {
+        self.locked = true;
         self.stage = Stage::Draining;
     }
 
-    /// The fill lets go. What is believed now is worth a try, whatever was found before.
-    pub(crate) fn thaw(&mut self) {
-        self.frozen = Frozen::No;
-        self.closed = None;
+    /// From now on it is the belief that decides.
+    pub(crate) fn unlock(&mut self) {
+        self.locked = false;
     }
 
-    /// Whether a fill holds the slot.
-    pub(crate) fn is_frozen(&self) -> bool {
-        self.frozen == Frozen::Yes
+    pub(crate) fn is_locked(&self) -> bool {
+        self.locked
     }
 
     /// A new request waits behind the others.
@@ -187,7 +178,7 @@ impl Hold {
 
     /// The node under which the slot was found closed.
     pub(crate) fn closed_by(&self) -> Option<NodeIndex> {
-        self.closed.filter(|_| !self.is_frozen()).map(|route| route.node)
+        self.closed.map(|route| route.node)
     }
 
     /// Decides what comes next, given how many requests of the slot are on their way and what is believed.
@@ -203,8 +194,8 @@ impl Hold {
             }
             self.stage = Stage::Waiting;
         }
-        if self.frozen == Frozen::No
-            && self.stage == Stage::Waiting
+        if self.stage == Stage::Waiting
+            && !self.locked
             && self.closed != Some(belief)
             && now >= self.go_at
         {
@@ -269,7 +260,7 @@ impl Hold {
     /// What it is time for.
     pub(crate) fn due(&mut self, now: Instant) -> Due {
         let mut due = Due::default();
-        if self.is_frozen() {
+        if self.locked {
             return due;
         }
         if self.stage == Stage::Waiting && now >= self.ask_at {
@@ -287,7 +278,7 @@ impl Hold {
     /// When something is due next, apart from a request's time being up.
     pub(crate) fn due_at(&self) -> Option<Instant> {
         match self.stage {
-            _ if self.is_frozen() => None,
+            _ if self.locked => None,
             Stage::Releasing => None,
             Stage::Draining => Some(self.soft_at),
             Stage::Waiting => Some(self.soft_at.min(self.ask_at)),

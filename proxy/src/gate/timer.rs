@@ -2,6 +2,7 @@
 
 use super::{HeldEnd, HoldKind, Refused};
 use crate::request::Origin;
+use crate::routes::NOBODY;
 use crate::session::replies::Outcome;
 use crate::worker::Worker;
 use cluster::Slot;
@@ -35,7 +36,7 @@ impl Worker {
             let expiry = h.oldest().map(|since| since + timeout);
             let given_up = h
                 .closed_by()
-                .filter(|_| h.kind == HoldKind::NodeDown && h.len() > 0)
+                .filter(|_| h.kind == HoldKind::NodeDown && h.len() > 0 && !h.is_locked())
                 .and_then(|node| self.health.given_up_at(node, self.config.hold.node_down));
             [h.due_at(), expiry, given_up].into_iter().flatten().min()
         });
@@ -59,9 +60,9 @@ impl Worker {
     fn give_up(self: &Rc<Self>, slot: Slot) {
         let mut gate = self.gate.borrow_mut();
         let Some(hold) = gate.holds.get_mut(&slot) else { return };
-        let Some(node) = hold.closed_by().filter(|_| hold.kind == HoldKind::NodeDown) else {
-            return;
-        };
+        // A locked slot may be on its way to another node.
+        let is_down = hold.kind == HoldKind::NodeDown && !hold.is_locked();
+        let Some(node) = hold.closed_by().filter(|_| is_down) else { return };
         if !self.health.is_given_up(node, self.now(), self.config.hold.node_down) {
             return;
         }
@@ -101,15 +102,18 @@ impl Worker {
             let node = hold.closed_by().unwrap_or(self.routes.route(slot).node);
             (hold.due(self.now()), node, flavour, hold.kind)
         };
+        if node == NOBODY || !self.is_ours(node) {
+            return;
+        }
         let upstream = self.upstream(self.key(node, slot, flavour));
         let number = slot.to_string();
-        if due.ask && upstream.is_up_to_ours() {
+        if due.ask && upstream.is_up() {
             self.metrics.where_asked.add(1);
             upstream.say(self, Origin::Where(slot), &["SLIPWAY", "WHERE", &number]);
         }
         if due.soft {
             self.refresh();
-            if upstream.is_up_to_ours() && kind == HoldKind::Bounce {
+            if upstream.is_up() && kind == HoldKind::Bounce {
                 self.metrics.unseals.add(1);
                 upstream.say(self, Origin::Nobody, &["SLIPWAY", "UNSEAL", &number]);
             }

@@ -16,7 +16,7 @@ pub(super) fn auth(asks: &Asks<'_>, reply: &mut Reply<'_>) -> Answer {
     Ok(())
 }
 
-fn check(asks: &Asks<'_>, user: &[u8], said: &[u8]) -> Answer {
+pub(super) fn check(asks: &Asks<'_>, user: &[u8], said: &[u8]) -> Answer {
     let password = asks.worker.shared.live.password();
     let known = user == b"default"
         && password.as_ref().is_none_or(|password| same(password.as_bytes(), said));

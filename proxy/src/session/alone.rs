@@ -71,7 +71,7 @@ impl Session {
         Step::Done
     }
 
-    fn run_alone(
+    pub(super) fn run_alone(
         self: &Rc<Self>,
         worker: &Rc<Worker>,
         found: &Found<'_>,

@@ -1,7 +1,7 @@
 //! From bytes to requests on their way. Hot path.
 
 use super::replies::{Answered, Asked, Frame, Outcome};
-use super::{Pause, Phase, Session, lend_buffer};
+use super::{Pause, Phase, Session, codis, lend_buffer};
 use crate::gate::Room;
 use crate::inbox::{Filled, Inbox, LONG_BYTES, View};
 use crate::join::{Join, Rule};
@@ -12,12 +12,18 @@ use crate::request::{Again, Origin, Request, Slots};
 use crate::routes::Way;
 use crate::split::{Group, KeySlots, Whole};
 use crate::worker::Worker;
+use ::codis::commands::texts;
 use cluster::Slot;
+use protocol::ProtocolError;
 use protocol::command::{Command, CommandId, Flags, RouteRule, lookup};
 use protocol::reply::{Reply, errors};
 use protocol::slicer::{Args, Sliced, slice_request};
 use std::rc::Rc;
 use std::time::Duration;
+
+/// What a client gets that talks HTTP.
+const HTTP_REFUSED: &[u8] = b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Type: text/plain\r\nContent-Length: 32\r\n\r\n\
+    this port speaks Redis' protocol";
 
 /// What became of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -101,6 +107,10 @@ impl Session {
                     missing = at_least;
                     break;
                 }
+                Err(ProtocolError::Http) => {
+                    self.refuse_http(worker);
+                    Step::Done
+                }
                 Err(e) => {
                     self.say_error(worker, format!("ERR {e}").as_bytes());
                     self.phase.set(Phase::Closing(Gone::Protocol));
@@ -144,6 +154,11 @@ impl Session {
     ) -> Step {
         let frame = inline.unwrap_or(&view.bytes()[..len]);
         let name = args.get(frame, 0).unwrap_or_default();
+        if inline.is_some() && args.get(frame, 2).is_some_and(|word| word.starts_with(b"HTTP/1.")) {
+            self.refuse_http(worker);
+            view.consume(len);
+            return Step::Done;
+        }
         let Some(command) = lookup(name) else {
             self.refuse_unknown(worker, name, args.iter(frame).skip(1));
             view.consume(len);
@@ -170,10 +185,16 @@ impl Session {
                 Step::Done
             }
             Ok(Plan::Split(rule)) => self.send_parts(worker, &found, rule, &slots),
+            Ok(Plan::Answer | Plan::FanOut(_)) if codis::names_backend(worker, &found) => {
+                self.ask_backend(worker, &found)
+            }
             Ok(Plan::Answer) => self.answer_locally(worker, &found),
             Ok(Plan::Transaction) => self.transact(worker, &found),
             Ok(Plan::FanOut(_)) => self.fan_out(worker, &found),
             Ok(Plan::Private(slot)) => self.block(worker, &found, slot),
+            Err(_) if worker.is_codis() && codis::is_sent_elsewhere(&found) => {
+                self.send_elsewhere(worker, &found)
+            }
             Err(line) => {
                 self.refuse_unlooked(worker, &found, &line);
                 Step::Done
@@ -205,7 +226,7 @@ impl Session {
     }
 
     /// From now on requests are looked at more closely: MULTI was said, or a password is wanted.
-    pub(super) fn set_special(&self) {
+    pub(crate) fn set_special(&self) {
         self.is_special.set(true);
     }
 
@@ -217,7 +238,8 @@ impl Session {
         self.replies.borrow_mut().open_join(asked, join)
     }
 
-    pub(super) fn in_flight(&self) -> usize {
+    /// How many requests are not answered.
+    pub(crate) fn in_flight(&self) -> usize {
         self.replies.borrow().in_flight()
     }
 
@@ -298,7 +320,12 @@ impl Session {
     }
 
     /// Refuses a request before it is looked at: that ends or spoils a transaction.
-    fn refuse_unlooked(self: &Rc<Self>, worker: &Worker, found: &Found<'_>, line: &[u8]) {
+    pub(super) fn refuse_unlooked(
+        self: &Rc<Self>,
+        worker: &Worker,
+        found: &Found<'_>,
+        line: &[u8],
+    ) {
         if found.command.name != "exec" {
             self.spoil_multi();
             return self.refuse(worker, found, line);
@@ -309,10 +336,18 @@ impl Session {
     }
 
     pub(super) fn refuse(self: &Rc<Self>, worker: &Worker, found: &Found<'_>, line: &[u8]) {
+        let line = &*if worker.is_codis() {
+            codis::refusal(found, worker.routes.count, line)
+        } else {
+            line.into()
+        };
         worker.metrics.refused[Refused::of(line) as usize].add(1);
         let mut out = Vec::new();
         Reply::new(&mut out, self.version.get()).error(line);
         self.say(worker, found.asked(self, worker), &out, Some(Outcome::ProxyError));
+        if line.starts_with(b"ERR handle ") {
+            self.failed(worker);
+        }
     }
 
     fn refuse_unknown<'b>(
@@ -323,30 +358,49 @@ impl Session {
     ) {
         // A browser that is made to talk to us must not get its body executed.
         if name.eq_ignore_ascii_case(b"post") || name.eq_ignore_ascii_case(b"host:") {
-            tracing::warn!(
-                client = self.id,
-                "possible cross-protocol attack: POST or Host: where a command should be; connection closed"
-            );
-            self.phase.set(Phase::Closed(Gone::Protocol));
-            return;
+            return self.refuse_http(worker);
         }
-        worker.metrics.unknown.add(1);
+        Self::count_unknown(worker, self.nothing_asked(worker));
         worker.metrics.refused[Refused::Unknown as usize].add(1);
         self.spoil_multi();
+        if worker.is_codis()
+            && let Some(line) = codis::unknown(name)
+        {
+            self.say_error(worker, line.as_bytes());
+            return self.failed(worker);
+        }
         if !self.state.borrow().authenticated {
-            return self.say_error(worker, errors::NO_AUTH.as_bytes());
+            let line = if worker.is_codis() { texts::NO_AUTH } else { errors::NO_AUTH };
+            return self.say_error(worker, line.as_bytes());
         }
         self.say_error(worker, &errors::unknown_command(name, args));
+    }
+
+    /// Somebody talks HTTP.
+    fn refuse_http(self: &Rc<Self>, worker: &Worker) {
+        worker.metrics.refused[Refused::Http as usize].add(1);
+        tracing::debug!(client = self.id, "HTTP where a command should be; connection closed");
+        let nothing = Asked { muted: false, ..self.nothing_asked(worker) };
+        Self::count_unknown(worker, nothing);
+        self.put(worker, nothing, HTTP_REFUSED);
+        self.phase.set(Phase::Closing(Gone::Protocol));
+    }
+
+    /// No command has the name.
+    fn count_unknown(worker: &Worker, asked: Asked) {
+        worker.metrics.answered(Answered { asked, outcome: Outcome::ProxyError }, Duration::ZERO);
     }
 
     /// Writes an error that belongs to no command, in its turn.
     fn say_error(self: &Rc<Self>, worker: &Worker, line: &[u8]) {
         let mut out = Vec::new();
         Reply::new(&mut out, self.version.get()).error(line);
+        self.put(worker, self.nothing_asked(worker), &out);
+    }
+
+    fn nothing_asked(&self, worker: &Worker) -> Asked {
         let muted = self.mute.get() != Mute::No;
-        let nothing =
-            Asked { command: CommandId(u16::MAX), started: worker.now(), bytes: 0, muted };
-        self.put(worker, nothing, &out);
+        Asked { command: CommandId(u16::MAX), started: worker.now(), bytes: 0, muted }
     }
 
     /// Writes a reply of our own, in its turn.

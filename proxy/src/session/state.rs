@@ -42,6 +42,12 @@ impl Session {
         self.choose_flavour();
     }
 
+    /// A wrong password.
+    pub(crate) fn log_out(&self) {
+        self.state.borrow_mut().authenticated = false;
+        self.set_special();
+    }
+
     /// HELLO. Nothing may be on its way.
     pub(crate) fn speak(&self, version: Version) {
         self.version.set(version);

@@ -1,9 +1,8 @@
 //! The first words on a connection to a node: password, who we are, protocol version, database.
 
-use crate::config::Config;
-use crate::dialect::{Demand, Dialect};
+use crate::config::{Config, Nodes};
+use crate::dialect::Dialect;
 use crate::metrics::Connect;
-use crate::worker::Worker;
 use protocol::frame::{Value, decode};
 use protocol::reply::Version;
 use protocol::request::encode_request;
@@ -27,23 +26,18 @@ const KEEP_ALIVE_RETRIES: u32 = 3;
 /// The longest answer to a handshake.
 const ANSWER_BYTES_MAX: usize = 64 * 1024;
 
-/// Connects, introduces us, and takes note of what the node speaks. The error is for people.
+/// Connects and introduces us; tells what the node is. The error is for people.
 pub(crate) async fn connect(
-    worker: &Worker,
+    config: &Config,
     addr: &str,
     flavour: Flavour,
 ) -> Result<(TcpStream, Dialect), (Connect, String)> {
-    let patience = worker.config.upstream.connect_timeout;
+    let patience = config.upstream.connect_timeout;
     let late = || (Connect::Timeout, format!("no answer within {} ms", patience.as_millis()));
-    let (stream, dialect) = timeout(patience, introduce(&worker.config, addr, flavour))
-        .await
-        .unwrap_or_else(|_| Err(late()))?;
-    worker.shared.dialects.learn(addr, dialect);
-    Ok((stream, dialect))
+    timeout(patience, introduce(config, addr, flavour)).await.unwrap_or_else(|_| Err(late()))
 }
 
-/// Connects and introduces us.
-pub(crate) async fn introduce(
+async fn introduce(
     config: &Config,
     addr: &str,
     flavour: Flavour,
@@ -69,11 +63,8 @@ pub(crate) async fn introduce(
     for (word, _) in &words {
         let answer =
             answer(&mut stream, &mut input).await.map_err(|why| (Connect::Handshake, why))?;
-        let judged = match word {
-            Word::Link => judge_link(config, &answer).map(|found| dialect = found),
-            Word::Other => answer.as_error().map_or(Ok(()), |line| Err(line.to_owned())),
-        };
-        judged.map_err(|why| (Connect::Handshake, why))?;
+        let said = judge(config, *word, &answer).map_err(|why| (Connect::Handshake, why))?;
+        dialect = said.unwrap_or(dialect);
     }
     Ok((stream, dialect))
 }
@@ -91,7 +82,7 @@ fn words(config: &Config, flavour: Flavour) -> Vec<(Word, Vec<String>)> {
     if let Some(password) = &config.node_password {
         words.push((Word::Other, line(&["AUTH", password])));
     }
-    if Demand::of(config) != Demand::Plain {
+    if config.nodes == Nodes::Slipway {
         let cluster = config.cluster.as_deref().unwrap_or("-");
         let slots = config.slot_count.get().to_string();
         words
@@ -123,26 +114,20 @@ async fn answer(stream: &mut TcpStream, input: &mut Vec<u8>) -> Result<Value, St
     }
 }
 
-/// What speaks who answers LINK like this? A node of another cluster, or with another number of slots, must not be used.
-fn judge_link(config: &Config, answer: &Value) -> Result<Dialect, String> {
-    let may_be_plain = Demand::of(config) == Demand::Either;
-    match (answer.as_error(), answer.as_items()) {
-        (Some(line), _) if may_be_plain && !is_of_ours(line) => Ok(Dialect::Plain),
-        (Some(line), _) => Err(line.to_owned()),
-        (None, None) if may_be_plain => Ok(Dialect::Plain),
-        (None, None) => Err("the node's answer to LINK is no array".to_owned()),
-        (None, Some(items)) => judge_node(config, items),
+/// A node of another cluster, or with another number of slots, must not be used. The answer to LINK tells what the node is.
+fn judge(config: &Config, word: Word, answer: &Value) -> Result<Option<Dialect>, String> {
+    if let Some(line) = answer.as_error() {
+        // Redis, codis-server and Pika say so each in their way.
+        let is_unknown = line.to_ascii_lowercase().contains("unknown command");
+        if word == Word::Link && config.codis.is_some() && is_unknown {
+            return Ok(Some(Dialect::Plain));
+        }
+        return Err(line.to_owned());
     }
-}
-
-/// Whether only a node of ours refuses LINK like this.
-fn is_of_ours(line: &str) -> bool {
-    ["ERR slot count differs", "ERR this node belongs", "ERR slipway"]
-        .iter()
-        .any(|start| line.starts_with(start))
-}
-
-fn judge_node(config: &Config, items: &[Value]) -> Result<Dialect, String> {
+    if word == Word::Other {
+        return Ok(None);
+    }
+    let items = answer.as_items().ok_or("the node's answer to LINK is no array")?;
     let ours = i64::from(config.slot_count.get());
     match items.get(3).and_then(Value::as_int) {
         Some(theirs) if theirs == ours => {}
@@ -158,6 +143,6 @@ fn judge_node(config: &Config, items: &[Value]) -> Result<Dialect, String> {
         Some(ours) if theirs != "-" && !theirs.is_empty() && theirs != ours => {
             Err(format!("the node belongs to cluster {theirs}, we to {ours}"))
         }
-        _ => Ok(Dialect::Ours),
+        _ => Ok(Some(Dialect::Slipway)),
     }
 }

@@ -2,10 +2,11 @@
 
 use bytes::Bytes;
 use http_body_util::Full;
-use hyper::header::{ALLOW, CONTENT_TYPE, HeaderName, HeaderValue};
+use hyper::header::{ALLOW, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, LOCATION};
 use hyper::{Method, StatusCode};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use std::net::SocketAddr;
 
 /// What was asked; the body is there whole.
 #[derive(Clone, Debug)]
@@ -14,6 +15,9 @@ pub struct Request {
     /// As sent: begins with `/`, percent signs still in it.
     pub path: String,
     pub body: Bytes,
+    /// Who asks; nothing if the connection is gone already.
+    pub peer: Option<SocketAddr>,
+    pub(super) headers: HeaderMap,
     pub(super) query: String,
     /// What the `{name}` parts of the pattern matched, decoded.
     pub(super) parameters: Vec<(&'static str, String)>,
@@ -23,6 +27,18 @@ impl Request {
     /// What the part `{name}` of the route's pattern matched; empty if the pattern has no such part.
     pub fn parameter(&self, name: &str) -> &str {
         self.parameters.iter().find(|(n, _)| *n == name).map_or("", |(_, value)| value)
+    }
+
+    /// The parts of the path between its slashes, decoded; a slash at its end adds none.
+    pub fn parts(&self) -> Vec<String> {
+        let path = self.path.strip_prefix('/').unwrap_or(&self.path);
+        let path = path.strip_suffix('/').unwrap_or(path);
+        if path.is_empty() { Vec::new() } else { path.split('/').map(decoded).collect() }
+    }
+
+    /// The first header of that name, if it is text.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
     }
 
     /// The first `name=value` of the query, decoded.
@@ -73,6 +89,13 @@ impl Response {
                 format!("the answer cannot be written as JSON: {error}"),
             ),
         }
+    }
+
+    /// Status 302: the answer is at `place`.
+    pub fn found(place: &'static str) -> Self {
+        Self::text("")
+            .with_status(StatusCode::FOUND)
+            .with_header(LOCATION, HeaderValue::from_static(place))
     }
 
     /// `{"error": message}` with a status of 4xx or 5xx.

@@ -9,9 +9,16 @@ use std::pin::Pin;
 type Answer = Pin<Box<dyn Future<Output = Response> + Send>>;
 type Handler = Box<dyn Fn(Request) -> Answer + Send + Sync>;
 
+/// How a refusal of the server itself is told: its status and what is wrong.
+type Refusal = fn(StatusCode, String) -> Response;
+
 /// A list of patterns with their handlers. The first that fits answers.
 #[derive(Default)]
-pub struct Routes(Vec<Route>);
+pub struct Routes {
+    routes: Vec<Route>,
+    otherwise: Option<Handler>,
+    refusal: Option<Refusal>,
+}
 
 struct Route {
     method: Method,
@@ -34,11 +41,24 @@ impl Routes {
         Fut: Future + Send + 'static,
         Response: From<Fut::Output>,
     {
-        let handler: Handler = Box::new(move |request| {
-            let answer = handler(request);
-            Box::pin(async move { Response::from(answer.await) })
-        });
-        self.0.push(Route { method, pattern, handler });
+        self.routes.push(Route { method, pattern, handler: boxed(handler) });
+        self
+    }
+
+    /// Has `handler` answer whatever no route does, instead of 404 and 405.
+    pub fn otherwise<F, Fut>(mut self, handler: F) -> Self
+    where
+        F: Fn(Request) -> Fut + Send + Sync + 'static,
+        Fut: Future + Send + 'static,
+        Response: From<Fut::Output>,
+    {
+        self.otherwise = Some(boxed(handler));
+        self
+    }
+
+    /// Has `refusal` write what the server itself refuses: a body that is too large, an answer that takes too long.
+    pub fn refused_by(mut self, refusal: fn(StatusCode, String) -> Response) -> Self {
+        self.refusal = Some(refusal);
         self
     }
 
@@ -64,8 +84,18 @@ impl Routes {
 
     /// All of these and all of `others`; these come first.
     pub fn and(mut self, others: Self) -> Self {
-        self.0.extend(others.0);
+        self.routes.extend(others.routes);
+        self.otherwise = self.otherwise.or(others.otherwise);
+        self.refusal = self.refusal.or(others.refusal);
         self
+    }
+
+    /// The answer to what the server itself refuses.
+    pub(super) fn refuse(&self, status: StatusCode, message: String) -> Response {
+        match self.refusal {
+            Some(refusal) => refusal(status, message),
+            None => Response::error(status, message),
+        }
     }
 
     /// Answers `request`: 404 for a path nobody knows, 405 for one that knows other methods only.
@@ -74,7 +104,7 @@ impl Routes {
         let method =
             if request.method == Method::HEAD { Method::GET } else { request.method.clone() };
         let mut allowed: Vec<&str> = Vec::new();
-        for route in &self.0 {
+        for route in &self.routes {
             let Some(parameters) = matched(route.pattern, &request.path) else { continue };
             if route.method == method {
                 request.parameters = parameters;
@@ -82,7 +112,9 @@ impl Routes {
             }
             allowed.push(route.method.as_str());
         }
-        if allowed.is_empty() {
+        if let Some(handler) = &self.otherwise {
+            handler(request).await
+        } else if allowed.is_empty() {
             self.not_found(&request)
         } else {
             Response::method_not_allowed(&request, &allowed.join(", "))
@@ -90,7 +122,7 @@ impl Routes {
     }
 
     fn not_found(&self, request: &Request) -> Response {
-        let known = self.0.iter().map(|route| format!("{} {}", route.method, route.pattern));
+        let known = self.routes.iter().map(|route| format!("{} {}", route.method, route.pattern));
         let known = known.collect::<Vec<_>>().join(", ");
         Response::error(
             StatusCode::NOT_FOUND,
@@ -101,8 +133,22 @@ impl Routes {
 
 impl fmt::Debug for Routes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list().entries(self.0.iter().map(|route| (&route.method, route.pattern))).finish()
+        f.debug_list()
+            .entries(self.routes.iter().map(|route| (&route.method, route.pattern)))
+            .finish()
     }
+}
+
+fn boxed<F, Fut>(handler: F) -> Handler
+where
+    F: Fn(Request) -> Fut + Send + Sync + 'static,
+    Fut: Future + Send + 'static,
+    Response: From<Fut::Output>,
+{
+    Box::new(move |request| {
+        let answer = handler(request);
+        Box::pin(async move { Response::from(answer.await) })
+    })
 }
 
 /// Returns what the `{name}` parts of `pattern` stand for in `path`, if it fits.

@@ -12,6 +12,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use prometheus::{Encoder, IntCounter, IntCounterVec, Opts, Registry, TextEncoder};
 use socket2::SockRef;
 use std::convert::Infallible;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
@@ -210,9 +211,10 @@ async fn connection(
     listener::prepare(&stream);
     // The kernel gives up on a client that takes nothing (tcp(7), TCP_USER_TIMEOUT); hyper bounds only what it reads.
     let _ = SockRef::from(&stream).set_tcp_user_timeout(Some(limits.write_time));
+    let peer = stream.peer_addr().ok();
     let service = service_fn(|request| {
         let shared = Arc::clone(&shared);
-        async move { Ok::<_, Infallible>(shared.answer(request).await) }
+        async move { Ok::<_, Infallible>(shared.answer(request, peer).await) }
     });
     let connection = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
@@ -234,9 +236,13 @@ async fn connection(
 }
 
 impl Shared {
-    async fn answer(&self, request: hyper::Request<Incoming>) -> hyper::Response<Full<Bytes>> {
+    async fn answer(
+        &self,
+        request: hyper::Request<Incoming>,
+        peer: Option<SocketAddr>,
+    ) -> hyper::Response<Full<Bytes>> {
         let (response, broken) = match self.read(request).await {
-            Ok(request) => (self.handle(request).await, false),
+            Ok(request) => (self.handle(Request { peer, ..request }).await, false),
             Err(refusal) => (refusal, true),
         };
         self.answered.with_label_values(&[response.status.as_str()]).inc();
@@ -263,15 +269,13 @@ impl Shared {
             Ok(Ok(body)) => body.to_bytes(),
             Ok(Err(error)) if error.is::<LengthLimitError>() => return Err(self.too_large()),
             Ok(Err(error)) => {
-                return Err(Response::error(
-                    StatusCode::BAD_REQUEST,
-                    format!("the body cannot be read: {error}"),
-                ));
+                let message = format!("the body cannot be read: {error}");
+                return Err(self.routes.refuse(StatusCode::BAD_REQUEST, message));
             }
             Err(_) => {
                 self.refused.body_time.inc();
                 let message = format!("the body did not arrive within {:?}", self.limits.body_time);
-                return Err(Response::error(StatusCode::REQUEST_TIMEOUT, message));
+                return Err(self.routes.refuse(StatusCode::REQUEST_TIMEOUT, message));
             }
         };
         Ok(Request {
@@ -279,6 +283,8 @@ impl Shared {
             path: head.uri.path().to_owned(),
             query: head.uri.query().unwrap_or_default().to_owned(),
             body,
+            peer: None,
+            headers: head.headers,
             parameters: Vec::new(),
         })
     }
@@ -289,16 +295,14 @@ impl Shared {
             self.refused.answer_time.inc();
             let time = self.limits.answer_time;
             let message = format!("no answer within {time:?}; what was asked may still happen");
-            Response::error(StatusCode::SERVICE_UNAVAILABLE, message)
+            self.routes.refuse(StatusCode::SERVICE_UNAVAILABLE, message)
         })
     }
 
     fn too_large(&self) -> Response {
         self.refused.body_bytes.inc();
-        Response::error(
-            StatusCode::PAYLOAD_TOO_LARGE,
-            format!("the body is larger than {} bytes", self.limits.body_bytes),
-        )
+        let message = format!("the body is larger than {} bytes", self.limits.body_bytes);
+        self.routes.refuse(StatusCode::PAYLOAD_TOO_LARGE, message)
     }
 
     /// Says why and closes; whoever cannot take these few bytes at once sees only the close.

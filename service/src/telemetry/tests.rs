@@ -34,11 +34,16 @@ fn speak(role: &str, filter: &str) -> (Output, String) {
 #[test]
 fn speaks_in_a_process_of_its_own() {
     let role = std::env::var(ROLE).unwrap_or_default();
-    let format = if role == "json" { Format::Json } else { Format::Human };
+    let format = match role.as_str() {
+        "json" => Format::Json,
+        "dated" => Format::Dated,
+        _ => Format::Human,
+    };
     if role.is_empty() {
         return;
     }
-    let logging = start(format).map_err(|error| error.to_string()).unwrap();
+    let options = Options { format, ..Options::default() };
+    let logging = start(options).map_err(|error| error.to_string()).unwrap();
     // More than the kernel takes for a reader that is late (64 KiB).
     for line in 0..1000 {
         tracing::info!(line, "one of many lines that come before the end of the process");
@@ -60,6 +65,11 @@ fn speaks_in_a_process_of_its_own() {
         _ => {
             tracing::info!(slot = 886, "a slot moved");
             tracing::debug!("a detail");
+            logging.filter().set("warn,service=debug").unwrap();
+            tracing::debug!("a detail that was asked for");
+            logging.filter().set("off").unwrap();
+            tracing::error!("what nobody wants to know");
+            assert!(logging.filter().set("service=loud").is_err());
         }
     }
     drop(logging);
@@ -70,8 +80,28 @@ fn lines_are_for_people_and_end_in_stderr_before_the_process_ends() {
     let (output, text) = speak("human", "");
     assert!(output.status.success(), "{output:?}");
     assert!(text.contains("INFO") && text.contains("a slot moved slot=886"), "{text}");
-    assert!(!text.contains("a detail"), "the default is info: {text}");
+    assert!(!text.contains("a detail\n"), "the default is info: {text}");
     assert!(!text.contains('\u{1b}'), "no colours where no terminal is: {text:?}");
+}
+
+#[test]
+fn what_is_logged_can_change_at_any_time() {
+    let (output, text) = speak("human", "");
+    assert!(output.status.success(), "{output:?}");
+    assert!(text.contains("a detail that was asked for"), "{text}");
+    assert!(!text.contains("what nobody wants to know"), "{text}");
+}
+
+#[test]
+fn lines_are_codis_own_when_asked() {
+    let (_, text) = speak("dated", "");
+    let line = text.lines().find(|line| line.contains("a slot moved")).unwrap();
+    let (date, rest) = line.split_at(20);
+    let digits: String = date.chars().filter(|c| !c.is_ascii_digit()).collect();
+    assert_eq!(digits, "// :: ", "{line}");
+    let (place, text) = rest.split_once(": ").unwrap();
+    assert!(place.starts_with("tests.rs:"), "{line}");
+    assert_eq!(text, "[INFO] a slot moved slot=886");
 }
 
 #[test]

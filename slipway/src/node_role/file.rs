@@ -72,6 +72,7 @@ struct Transfer {
     copies_at_once: Option<usize>,
     copy_starts_max: Option<u32>,
     call_ms_max: Option<u64>,
+    relay_ms_max: Option<u64>,
     clock_offset_ms_max: Option<u64>,
 }
 
@@ -138,6 +139,7 @@ impl Transfer {
         set(&mut limits.copies_at_once, self.copies_at_once);
         set(&mut limits.copy_starts_max, self.copy_starts_max);
         set(&mut limits.call_timeout, self.call_ms_max.map(Duration::from_millis));
+        set(&mut limits.relay_max, self.relay_ms_max.map(Duration::from_millis));
         set(&mut limits.clock_offset_max, self.clock_offset_ms_max.map(Duration::from_millis));
     }
 }

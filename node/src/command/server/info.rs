@@ -67,6 +67,11 @@ fn section(shared: &Shared, name: &str, text: &mut String) {
         "replication" => {
             lines.line("role", "master");
             lines.line("connected_slaves", 0);
+            // Without it Pika's dashboard takes a node for one that can never be a master.
+            lines.line("is_eligible_for_master_election", true);
+            lines.line("slave_priority", 100);
+            lines.line("slave_repl_offset", 0);
+            lines.line("master_repl_offset", 0);
             lines.line("master_replid", &shared.identity.read().node_id);
         }
         "cpu" => cpu(&mut lines),
@@ -77,6 +82,9 @@ fn section(shared: &Shared, name: &str, text: &mut String) {
                 "slots_served",
                 shared.slots.iter().filter(|(_, cell)| is_served(&cell.read())).count(),
             );
+            lines.line("slot_driver", shared.driver().name());
+            lines.line("relayed_requests", shared.stats.sum(|w| &w.relayed));
+            lines.line("relays_failed", shared.stats.sum(|w| &w.relays_failed));
         }
         "cluster" => lines.line("cluster_enabled", 0),
         "keyspace" => keyspace(shared, &mut lines),

@@ -62,6 +62,7 @@ fn begin(job: &Job, starts_max: u32) -> Result<u32, Stop> {
     report.starts += 1;
     job.tally.lock().copy_starts += 1;
     report.phase = Phase::Copying;
+    job.phase.send_replace(Phase::Copying);
     (report.keys, report.bytes) = (0, 0);
     Ok(report.starts)
 }

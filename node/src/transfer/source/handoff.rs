@@ -324,6 +324,11 @@ impl Granted {
         ];
         let mut pause = Duration::from_millis(10);
         loop {
+            if !is_granted(shared, &self.job) {
+                // The operator has made this node the owner again.
+                self.job.delivering.store(false, Relaxed);
+                return self.job.note(|r| r.phase = Phase::Failed);
+            }
             match timeout(shared.transfers.limits.call_timeout, peer.call(&args)).await {
                 Ok(Ok(_)) => break,
                 Ok(Err(PeerError::Refused { text, .. })) => {
@@ -353,6 +358,10 @@ impl Granted {
         });
         let _ = failpoint::reach("source.owned").await;
     }
+}
+
+fn is_granted(shared: &Shared, job: &Job) -> bool {
+    matches!(&shared.slots.cell(job.slot).read().state, SlotState::Granted { out, .. } if out.id == job.out.id)
 }
 
 /// After a restart in GRANTED: the target may not have heard of it.
@@ -397,7 +406,9 @@ pub(crate) fn ask_target(shared: &Arc<Shared>, slot: Slot, out: Migration) {
     let peer = shared.transfers.express(&out.peer);
     let handoff = shared.transfers.handoff.clone();
     handoff.spawn(async move {
-        let verdict = resolve(&shared, &peer, slot, &out, &job).await;
+        let Some(verdict) = resolve(&shared, &peer, slot, &out, &job).await else {
+            return job.note(|r| r.phase = Phase::Failed);
+        };
         if let Err(error) = change::step(&shared, slot, |state| state.resolved(out.id, verdict)) {
             tracing::error!(%slot, %error, "the target's answer could not be taken in");
             return;
@@ -416,16 +427,23 @@ pub(crate) fn ask_target(shared: &Arc<Shared>, slot: Slot, out: Migration) {
     });
 }
 
-async fn resolve(shared: &Shared, peer: &Peer, slot: Slot, out: &Migration, job: &Job) -> Verdict {
+/// Nothing if the doubt has ended otherwise: the operator has made this node the owner.
+async fn resolve(
+    shared: &Shared,
+    peer: &Peer,
+    slot: Slot,
+    out: &Migration,
+    job: &Job,
+) -> Option<Verdict> {
     let (id, number, epoch) = (out.id.to_string(), slot.to_string(), out.epoch.to_string());
     let mut pause = Duration::from_millis(10);
-    loop {
+    while matches!(&shared.slots.cell(slot).read().state, SlotState::Doubt { .. }) {
         let args: [&[u8]; 5] =
             [b"SLIPWAY", b"RESOLVE", id.as_bytes(), number.as_bytes(), epoch.as_bytes()];
         let why = match timeout(shared.transfers.limits.call_timeout, peer.call(&args)).await {
             Ok(Ok(value)) => match value.as_str() {
-                Some("OWNED") => return Verdict::Owned,
-                Some("REFUSED") => return Verdict::Refused,
+                Some("OWNED") => return Some(Verdict::Owned),
+                Some("REFUSED") => return Some(Verdict::Refused),
                 _ => format!("odd answer {value:?}"),
             },
             Ok(Err(error)) => error.to_string(),
@@ -435,6 +453,7 @@ async fn resolve(shared: &Shared, peer: &Peer, slot: Slot, out: &Migration, job:
         sleep(pause).await;
         pause = (pause * 2).min(Duration::from_secs(1));
     }
+    None
 }
 
 /// FINAL once more for an attempt that was granted and whose READY the target has lost. It brings a new token, which replaces the old one.

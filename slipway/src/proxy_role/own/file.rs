@@ -179,7 +179,7 @@ fn set<T>(place: &mut T, value: Option<T>) {
 mod tests {
     use super::*;
 
-    const MANUAL: &str = include_str!("../../../config/proxy.toml");
+    const MANUAL: &str = include_str!("../../../../config/proxy.toml");
 
     #[test]
     fn the_manual_is_a_valid_file_with_the_defaults() {
