@@ -4,7 +4,7 @@ pub mod admin;
 mod router;
 mod statistics;
 
-pub(crate) use router::Order;
+pub(crate) use router::{Order, Unfinished};
 pub(crate) use statistics::{History, run};
 
 pub use router::{Phase, Router};
