@@ -19,4 +19,5 @@ mod node_down;
 mod settings;
 
 mod size;
+mod stand_in;
 mod tidy;

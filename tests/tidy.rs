@@ -150,7 +150,10 @@ fn crates_use_only_what_the_architecture_allows() {
         ("slipway-cluster", vec![]),
         ("slipway-protocol", vec!["slipway-cluster"]),
         ("slipway-service", vec![]),
-        ("slipway-proxy", vec!["slipway-cluster", "slipway-protocol", "slipway-service"]),
+        (
+            "slipway-proxy",
+            vec!["slipway-cluster", "slipway-protocol", "slipway-service", "slipway-codis"],
+        ),
         ("slipway-node", vec!["slipway-cluster", "slipway-protocol", "slipway-service"]),
         ("slipway-control", vec!["slipway-cluster", "slipway-protocol", "slipway-service"]),
         ("slipway-codis", vec!["slipway-protocol"]),

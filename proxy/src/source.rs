@@ -1,6 +1,7 @@
 //! Where slot tables come from.
 
-use cluster::Table;
+use cluster::table::{Group, GroupId, Owner};
+use cluster::{Epoch, SlotCount, Table};
 use std::sync::Arc;
 use tokio::sync::{Notify, watch};
 
@@ -19,5 +20,16 @@ impl TableSource {
     pub fn new(first: Table) -> (watch::Sender<Arc<Table>>, Self) {
         let (sender, tables) = watch::channel(Arc::new(first));
         (sender, Self { tables, refresh: Arc::new(Notify::new()) })
+    }
+
+    /// For a proxy that a codis-dashboard drives: no slot is anywhere, until it is filled.
+    pub fn of_nobody(slots: SlotCount) -> (watch::Sender<Arc<Table>>, Self) {
+        let nobody = GroupId(0);
+        Self::new(Table {
+            version: 0,
+            cluster: String::new(),
+            groups: vec![Group { id: nobody, addr: String::new() }],
+            slots: vec![Owner { epoch: Epoch(0), group: nobody }; usize::from(slots.get())],
+        })
     }
 }

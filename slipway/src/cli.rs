@@ -209,6 +209,16 @@ mod tests {
         }
     }
 
+    #[test]
+    fn flags_of_a_proxy_are_codis_proxys() {
+        let line = "slipway proxy -c F --host-admin A:1 --ncpu=4 --help";
+        let Ok(Command::Proxy(args)) = parse(line) else { panic!("not understood") };
+        assert_eq!(args.flags.join(" "), "-c F --host-admin A:1 --ncpu=4 --help");
+        let called = |line: &str| as_codis_proxy(line.split(' ').map(OsString::from));
+        assert_eq!(called("/usr/bin/codis-proxy -c F"), Some(vec!["-c".into(), "F".into()]));
+        assert_eq!(called("./slipway proxy -c F"), None);
+    }
+
     #[cfg(feature = "node")]
     #[test]
     fn up_needs_no_flags() {

@@ -138,3 +138,29 @@ fn usage() -> String {
         flags::USAGE
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn words(line: &str) -> Vec<String> {
+        line.split_whitespace().map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn our_own_flags_are_taken_out_of_codis() {
+        let (extra, rest) = Extra::take(&words("-c F --token=T --check -l L")).unwrap();
+        assert_eq!(extra, Extra { check: true, token: Some("T".to_owned()) });
+        assert_eq!(rest, words("-c F -l L"));
+        let (extra, rest) = Extra::take(&words("--token T")).unwrap();
+        assert_eq!((extra.token.as_deref(), rest.len()), (Some("T"), 0));
+        assert!(Extra::take(&words("--token")).is_err());
+    }
+
+    #[test]
+    fn the_usage_names_what_is_ours_too() {
+        for flag in ["--check", "--token", "--dashboard", "--version"] {
+            assert!(usage().contains(flag), "{flag}");
+        }
+    }
+}

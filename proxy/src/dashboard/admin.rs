@@ -14,7 +14,7 @@ use codis::flags::LogLevel;
 use codis::identity::check_xauth;
 use codis::json::pretty;
 use codis::model::{
-    Model, Overview, RemoteError, Sentinels, Slot, StatsFlags, read_sentinels, read_slots,
+    Model, Overview, RemoteError, Sentinels, Slot, Stats, StatsFlags, read_sentinels, read_slots,
 };
 use serde::Serialize;
 use service::http::{Method, Request, Response, Routes, StatusCode};
@@ -109,7 +109,7 @@ impl Admin {
         let Parts { router, statistics, process, sentinels, .. } = &self.parts;
         let done = match verb {
             Verb::Home => return Ok(Response::found("/proxy")),
-            Verb::Overview => return Ok(success(&self.overview())),
+            Verb::Overview => return Ok(success(&self.parts.overview())),
             Verb::Model => return Ok(success(&*self.parts.model)),
             Verb::Stats(flags) => return self.stats(flags.as_deref()),
             Verb::Slots => return Ok(success(&*router.slots())),
@@ -152,26 +152,9 @@ impl Admin {
         done.map(|()| success("OK"))
     }
 
-    fn overview(&self) -> Overview {
-        Overview {
-            version: format!("slipway {}", service::telemetry::VERSION),
-            compile: service::telemetry::COMMIT.unwrap_or("unknown").to_owned(),
-            config: Some(Config::clone(&self.parts.config)),
-            model: Some(Model::clone(&self.parts.model)),
-            stats: Some(self.parts.statistics.stats(self.detail(StatsFlags::ALL))),
-            slots: Vec::clone(&self.parts.router.slots()),
-        }
-    }
-
     fn stats(&self, flags: Option<&str>) -> Result<Response, String> {
         let flags = flags.map_or(Ok(StatsFlags::default()), StatsFlags::parse)?;
-        Ok(success(&self.parts.statistics.stats(self.detail(flags))))
-    }
-
-    /// The fork tells of commands whether it was asked or not.
-    fn detail(&self, flags: StatsFlags) -> Detail {
-        let is_fork = self.parts.config.flavour == Flavour::Fork;
-        Detail { commands: flags.commands() || is_fork, runtime: flags.runtime() }
+        Ok(success(&self.parts.stats(flags)))
     }
 
     async fn fill(&self, request: &Request) -> Result<(), String> {
@@ -180,6 +163,36 @@ impl Admin {
         let router = Arc::clone(&self.parts.router);
         let task = self.fills.spawn(async move { fill(&router, slots).await });
         task.await.map_err(|error| format!("the fill ended early: {error}"))?
+    }
+}
+
+impl Parts {
+    /// Everything: `GET /proxy`.
+    pub fn overview(&self) -> Overview {
+        Overview { slots: Vec::clone(&self.router.slots()), ..self.report() }
+    }
+
+    /// Everything but the slots: what is sent to those who do not ask.
+    pub fn report(&self) -> Overview {
+        Overview {
+            version: service::telemetry::VERSION.to_owned(),
+            compile: service::telemetry::COMMIT.unwrap_or("unknown").to_owned(),
+            config: Some(Config::clone(&self.config)),
+            model: Some(Model::clone(&self.model)),
+            stats: Some(self.stats(StatsFlags::ALL)),
+            slots: Vec::new(),
+        }
+    }
+
+    fn stats(&self, flags: StatsFlags) -> Stats {
+        // The fork tells of commands whether it was asked or not.
+        let is_fork = self.config.flavour == Flavour::Fork;
+        let detail = Detail { commands: flags.commands() || is_fork, runtime: flags.runtime() };
+        let mut stats = self.statistics.stats(detail);
+        if stats.sentinels.servers.is_empty() {
+            stats.sentinels.servers.clone_from(&self.sentinels.borrow().servers);
+        }
+        stats
     }
 }
 

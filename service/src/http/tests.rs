@@ -23,6 +23,10 @@ struct Live {
 
 impl Live {
     fn start(limits: Limits) -> Self {
+        Self::serve(routes(), limits)
+    }
+
+    fn serve(routes: Routes, limits: Limits) -> Self {
         let listener = crate::listener::bind(SocketAddr::from(([127, 0, 0, 1], 0)), 1, "--admin")
             .unwrap()
             .remove(0);
@@ -40,7 +44,7 @@ impl Live {
                 Err("no slot table yet".to_owned())
             }
         });
-        let server = Server::new(routes(), &registry, readiness, limits).unwrap();
+        let server = Server::new(routes, &registry, readiness, limits).unwrap();
         let stop = CancellationToken::new();
         let stopping = stop.clone();
         let ended = tokio::spawn(async move { server.run(listener, stopping).await.unwrap() });
@@ -130,6 +134,30 @@ async fn what_is_not_there_is_said_with_what_is() {
     for path in ["/slots/", "/slots/1/2", "/livez/", "//livez"] {
         assert_eq!(live.get(path).await.0, StatusCode::NOT_FOUND, "{path}");
     }
+}
+
+#[tokio::test]
+async fn one_handler_may_have_all_the_rest_and_its_own_way_to_refuse() {
+    let routes = Routes::new()
+        .get("/known", |_| async { Response::text("known") })
+        .refused_by(|status, message| Response::text(message).with_status(status))
+        .otherwise(|request| async move {
+            let is_local = request.peer.is_some_and(|peer| peer.ip().is_loopback());
+            let told = request.header("content-type").unwrap_or_default();
+            Response::text(format!("{} {:?} {is_local} {told}", request.method, request.parts()))
+        });
+    let live = Live::serve(routes, Limits { body_bytes: 10, ..Limits::default() });
+    assert_eq!(live.get("/known").await.1, "known");
+    assert_eq!(live.get("/livez").await.1, "ok\n");
+    let all = live.get("/a%2Fb//c/").await.1;
+    assert_eq!(all, "GET [\"a/b\", \"\", \"c\"] true application/json");
+    assert_eq!(live.get("/").await.1, "GET [] true application/json");
+    let put = async |body: &'static [u8]| {
+        let answer = live.client().send(Method::PUT, "/known", body.into()).await;
+        String::from_utf8(answer.unwrap().1.to_vec()).unwrap()
+    };
+    assert_eq!(put(b"").await, "PUT [\"known\"] true application/json");
+    assert_eq!(put(&[b'x'; 11]).await, "the body is larger than 10 bytes");
 }
 
 #[tokio::test]

@@ -78,3 +78,41 @@ fn only_a_lack_of_resources_slows_accepting_down() {
     let too_many_files = io::Error::from_raw_os_error(24);
     assert_eq!(pause_after(&too_many_files), Some(ACCEPT_PAUSE));
 }
+
+#[test]
+fn a_place_is_of_its_family() {
+    let place = |text: &str, family| Place::resolve(text, family, "proxy_addr");
+    let address = |text, family| place(text, family).unwrap().address.to_string();
+    let both = if speaks_both() { "[::]:19000" } else { "0.0.0.0:19000" };
+    for text in ["0.0.0.0:19000", ":19000"] {
+        assert_eq!(address(text, Family::Both), both, "{text}");
+        assert_eq!(address(text, Family::V4), "0.0.0.0:19000", "{text}");
+    }
+    assert_eq!(address(":19000", Family::V6), "[::]:19000");
+    assert_eq!(address("10.1.2.3:1", Family::Both), "10.1.2.3:1");
+    assert_eq!(address("localhost:1", Family::V4), "127.0.0.1:1");
+    for (text, family) in [
+        ("[::1]:1", Family::V4),
+        ("127.0.0.1:1", Family::V6),
+        (":x", Family::Both),
+        ("", Family::V4),
+    ] {
+        assert!(place(text, family).is_err(), "{text} {family:?}");
+    }
+}
+
+#[test]
+fn a_wildcard_of_both_families_takes_both() {
+    if !speaks_both() {
+        return;
+    }
+    let port = |family| {
+        let place = Place { address: SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0)), family };
+        let sockets = bind_at(place, 1, "admin_addr").unwrap();
+        (sockets[0].local_addr().unwrap().port(), sockets)
+    };
+    let (both, _sockets) = port(Family::Both);
+    assert!(TcpStream::connect(("127.0.0.1", both)).is_ok());
+    let (only, _sockets) = port(Family::V6);
+    assert!(TcpStream::connect(("127.0.0.1", only)).is_err());
+}

@@ -8,8 +8,7 @@ mod settings;
 use crate::daemon::{self, Daemon, Pages, Setup};
 use crate::say;
 use anyhow::{Context, Result};
-use cluster::table::{Group, GroupId, Owner};
-use cluster::{Epoch, SlotCount, Table};
+use cluster::SlotCount;
 use codis::config::Network;
 use codis::flags::{Flags, LogLevel};
 use codis::identity::{self, Place as Identity, Stack, listener_text};
@@ -46,6 +45,9 @@ const KEEP_ALIVE: Duration = Duration::from_secs(75);
 /// How often a proxy that waits says so.
 const WAITING_PERIOD: Duration = Duration::from_secs(1);
 
+/// What the rest of the process has to end, once the clients are gone.
+const END_TIME: Duration = Duration::from_millis(500);
+
 pub(super) fn run(start: Start) -> Result<ExitCode> {
     let check = start.check;
     let settings = Settings::read(start)?;
@@ -54,7 +56,7 @@ pub(super) fn run(start: Start) -> Result<ExitCode> {
         say::result(format_args!("{} is good", settings.source()));
         return Ok(ExitCode::SUCCESS);
     }
-    let setup = Setup { grace: settings.proxy.stop_grace, log: settings.log() };
+    let setup = Setup { grace: settings.proxy.stop_grace + END_TIME, log: settings.log() };
     // A client that has to be cut off at the end is no failure: codis-proxy waits for none.
     daemon::run(setup, async |daemon| begin(&daemon, settings).await)?;
     Ok(ExitCode::SUCCESS)
@@ -86,7 +88,9 @@ async fn begin(daemon: &Daemon, settings: Settings) -> Result<()> {
         process: Arc::new(Ours { shutdown: daemon.shutdown.clone(), log: daemon.log.clone() }),
         fills: daemon.shutdown.tasks().clone(),
     };
-    serve(daemon, proxy, (listeners, Arc::clone(&router), settings.proxy.slot_count));
+    let pid_file = settings.flags.pidfile.as_deref().and_then(PidFile::write);
+    let serving = Serving { listeners, router: Arc::clone(&router), pid_file };
+    serve(daemon, proxy, (serving, settings.proxy.slot_count));
     let limits =
         Limits { body_bytes: BODY_BYTES_MAX, header_time: KEEP_ALIVE, ..Limits::default() };
     let readiness = readiness(&router);
@@ -97,15 +101,6 @@ async fn begin(daemon: &Daemon, settings: Settings) -> Result<()> {
         token = model.token,
         "proxy is created"
     );
-    let pid_file = settings.flags.pidfile.as_deref().and_then(PidFile::write);
-    daemon.part("pid file", {
-        let stop = daemon.shutdown.draining().clone();
-        async move {
-            stop.cancelled().await;
-            drop(pid_file);
-            Ok(())
-        }
-    });
     daemon.shutdown.tasks().spawn(wait_online(Arc::clone(&router), daemon.shutdown.clone()));
     let going = online::Going {
         router,
@@ -116,9 +111,8 @@ async fn begin(daemon: &Daemon, settings: Settings) -> Result<()> {
     };
     let (stop, daemon) = (daemon.shutdown.draining().clone(), daemon.clone());
     daemon.clone().shutdown.tasks().spawn(async move {
-        match stop.run_until_cancelled(going.go()).await {
-            Some(Err(error)) => daemon.fail(error),
-            Some(Ok(())) | None => {}
+        if let Some(Err(error)) = stop.run_until_cancelled(going.go()).await {
+            daemon.fail(error);
         }
     });
     Ok(())
@@ -171,27 +165,24 @@ async fn model(settings: &Settings, bound: Bound) -> Result<Model> {
     })
 }
 
-fn serve(daemon: &Daemon, proxy: Proxy, parts: (Vec<TcpListener>, Arc<Router>, SlotCount)) {
-    let stop = daemon.shutdown.draining().clone();
-    daemon.part("proxy", async move {
-        let (listeners, router, count) = parts;
-        // No controller: what the dashboard fills is all there is.
-        let (_tables, source) = TableSource::new(nobodys(count));
-        let ended = proxy.run(listeners, source, stop).await;
-        router.close().await;
-        Ok(ended?)
-    });
+/// What a proxy has while it serves, and gives back at its end.
+struct Serving {
+    listeners: Vec<TcpListener>,
+    router: Arc<Router>,
+    pid_file: Option<PidFile>,
 }
 
-/// A table in which no slot is anywhere.
-fn nobodys(count: SlotCount) -> Table {
-    let nobody = GroupId(0);
-    Table {
-        version: 0,
-        cluster: String::new(),
-        groups: vec![Group { id: nobody, addr: String::new() }],
-        slots: vec![Owner { epoch: Epoch(0), group: nobody }; usize::from(count.get())],
-    }
+fn serve(daemon: &Daemon, proxy: Proxy, (serving, count): (Serving, SlotCount)) {
+    let stop = daemon.shutdown.draining().clone();
+    daemon.part("proxy", async move {
+        let Serving { listeners, router, pid_file } = serving;
+        // No controller: what the dashboard fills is all there is.
+        let (_tables, source) = TableSource::of_nobody(count);
+        let ended = proxy.run(listeners, source, stop).await;
+        router.close().await;
+        drop(pid_file);
+        Ok(ended?)
+    });
 }
 
 fn readiness(router: &Arc<Router>) -> Readiness {

@@ -1,5 +1,6 @@
 use super::*;
 use bytes::Bytes;
+use cluster::SlotCount;
 use codis::config::Overrides;
 use codis::identity::proxy_xauth;
 use parking_lot::Mutex;
@@ -48,8 +49,10 @@ impl Api {
     fn with(file: &str) -> Self {
         let secret = Overrides { product_auth: Some("secret".to_owned()), ..Overrides::default() };
         let config = Arc::new(Config::load(file).unwrap().config.with(&secret).unwrap());
+        let count = SlotCount::new(u32::try_from(config.max_slot_num).unwrap()).unwrap();
         let proxy = crate::Proxy::new(crate::Config {
             workers: 1,
+            slot_count: count,
             codis: Some(Arc::clone(&config)),
             ..crate::Config::default()
         });
@@ -76,6 +79,13 @@ impl Api {
         let server = Server::new(routes, &Registry::new(), ready, limits).unwrap();
         let stop = CancellationToken::new();
         tokio::spawn(server.run(listener, stop.clone()));
+        let listeners = service::listener::bind(any, 1, "proxy_addr").unwrap();
+        let (tables, source) = crate::TableSource::of_nobody(count);
+        let running = stop.clone();
+        tokio::spawn(async move {
+            let _tables = tables;
+            proxy.run(listeners, source, running).await
+        });
         Self { address, router, host, sentinels, _stop: stop.drop_guard() }
     }
 
@@ -209,7 +219,7 @@ async fn a_dashboard_fills_starts_and_stops_the_proxy() {
     let stats = json_of(api.get(&format!("/api/proxy/stats/{XAUTH}")).await);
     assert_eq!((&stats["online"], &stats["closed"]), (&json!(false), &json!(false)));
     let slots =
-        r#"[{"id":579,"locked":true,"backend_addr":"10.0.0.1:6379","backend_addr_group_id":1}]"#;
+        r#"[{"id":579,"locked":true,"backend_addr":"127.0.0.1:1","backend_addr_group_id":1}]"#;
     assert_eq!(api.put("/api/proxy/fillslots/*", slots).await, ok());
     assert_eq!(api.put("/api/proxy/start/*", "").await, ok());
     assert_eq!(api.put("/api/proxy/start/*", "").await, ok());
@@ -249,7 +259,7 @@ async fn a_fill_that_makes_no_sense_changes_nothing_and_says_why() {
     let (status, answer) = api.put("/api/proxy/fillslots/*", &huge).await;
     let cause = RemoteError::read(status, answer.as_bytes()).unwrap();
     assert_eq!(cause, "the body is larger than 1048576 bytes");
-    assert!(BODY_BYTES_MAX >= 16 << 20);
+    const { assert!(BODY_BYTES_MAX >= 16 << 20) };
 }
 
 #[tokio::test]
@@ -277,6 +287,8 @@ async fn the_list_of_sentinels_is_handed_on() {
     assert_eq!(api.put("/api/proxy/sentinels/*", body).await, ok());
     assert!(follower.has_changed().unwrap());
     assert_eq!(follower.borrow_and_update().servers, ["10.0.0.1:26379"]);
+    let stats = json_of(api.get("/proxy/stats").await);
+    assert_eq!(stats["sentinels"], json!({"servers": ["10.0.0.1:26379"]}));
     assert_eq!(api.put("/api/proxy/sentinels/*/rewatch", "").await, ok());
     assert!(follower.has_changed().unwrap());
     assert_eq!(follower.borrow_and_update().servers, ["10.0.0.1:26379"]);

@@ -35,3 +35,20 @@ impl Drop for PidFile {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_file_is_there_as_long_as_we_are() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("proxy.pid");
+        let file = PidFile::write(path.to_str().unwrap()).unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), std::process::id().to_string());
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o644);
+        drop(file);
+        assert!(!path.exists());
+        assert!(PidFile::write(folder.path().join("no/proxy.pid").to_str().unwrap()).is_none());
+    }
+}

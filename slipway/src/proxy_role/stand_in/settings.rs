@@ -28,8 +28,8 @@ pub(super) struct Settings {
 /// Where a token may come from, beside the flag.
 const TOKEN_VARIABLE: &str = "SLIPWAY_TOKEN";
 
-/// Until a proxy that was told to stop is gone, as codis-proxy's users know it.
-const STOP_GRACE: Duration = Duration::from_secs(1);
+/// How long clients may take to finish: whoever stops codis-proxy knows it gone within a second.
+const STOP_GRACE: Duration = Duration::from_millis(800);
 
 /// As good as none.
 const NO_LIMIT: Duration = Duration::from_secs(365 * 24 * 3600);
@@ -172,3 +172,6 @@ fn bounded(
     }
     used
 }
+
+#[cfg(test)]
+mod tests;
