@@ -5,5 +5,7 @@ mod router;
 mod statistics;
 
 pub(crate) use router::Order;
+pub(crate) use statistics::{History, run};
+
 pub use router::{Phase, Router};
 pub use statistics::{Detail, Statistics};

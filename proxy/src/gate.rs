@@ -19,9 +19,9 @@ use crate::split::{Group, KeySlots, Part, Whole};
 use crate::upstream::Key;
 use crate::words::{Bounce, Moved, News, Word};
 use crate::worker::Worker;
+use cluster::route::Route;
 use cluster::{Epoch, Slot};
 use codis::commands::texts::SLOT_NOT_READY;
-use cluster::route::Route;
 use protocol::slicer::{Args, slice_request};
 use service::failpoint;
 use std::collections::HashMap;
@@ -84,7 +84,8 @@ impl Gate {
         if self
             .holds
             .get(&slot)
-            .is_some_and(|h| h.len() == 0 && h.stage != Stage::Draining && !h.is_locked()) {
+            .is_some_and(|h| h.len() == 0 && h.stage != Stage::Draining && !h.is_locked())
+        {
             self.holds.remove(&slot);
             worker.routes.open(slot);
             worker.metrics.holds_open.sub(1);

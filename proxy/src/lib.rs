@@ -118,6 +118,7 @@ impl Proxy {
             let stop = shutdown.clone();
             tokio::spawn(async move { stop.run_until_cancelled(router.follow_dialects()).await })
         });
+        let sampling = tokio::spawn(dashboard::run(Arc::clone(&self.shared), shutdown.clone()));
         let mut result = Ok(());
         for (number, receiver) in done.into_iter().enumerate() {
             let ended = receiver.await.unwrap_or(Err(Error::Worker(number)));
@@ -129,6 +130,7 @@ impl Proxy {
         if let Some(following) = following {
             following.abort();
         }
+        sampling.abort();
         result
     }
 }

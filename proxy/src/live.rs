@@ -86,6 +86,12 @@ impl Live {
         Ok(())
     }
 
+    /// Of the longest delay that the statistics tell.
+    pub(crate) fn max_delay_period(&self) -> Duration {
+        let period = self.codis.load().as_ref().map(|c| c.max_delay_refresh_time_interval);
+        period.map_or(Duration::ZERO, |period| period.duration())
+    }
+
     /// Whether a client is disconnected after an error of our own.
     pub(crate) fn breaks_on_failure(&self) -> bool {
         self.codis.load().as_ref().is_some_and(|codis| codis.session_break_on_failure)

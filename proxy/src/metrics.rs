@@ -1,26 +1,36 @@
 //! Everything a worker counts. Written by its worker only, read by anybody.
 
 mod cell;
+mod delay;
 mod page;
 
 pub(crate) use cell::{BUCKETS_US, Cell, Durations};
+#[cfg(test)]
+pub(crate) use delay::bucket;
+pub(crate) use delay::{BUCKETS, Delays, LOWER_MS};
 pub(crate) use page::Page;
 
 use crate::session::replies::{Answered, Outcome};
+use protocol::command::CommandId;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 /// What one worker has counted.
 #[derive(Debug)]
 pub(crate) struct WorkerMetrics {
-    /// By `CommandId`.
+    /// By `CommandId`; the last is for all names that no command has.
     pub(crate) commands: Box<[PerCommand]>,
-    /// Names no command has.
-    pub(crate) unknown: Cell,
+    /// In the same order, from the first request on; none where nobody asks for percentiles.
+    pub(crate) delays: Option<Box<[OnceLock<Box<Delays>>]>>,
+    /// Requests over the threshold of the slow log.
+    pub(crate) slow: Cell,
     pub(crate) clients: Cell,
     pub(crate) clients_accepted: Cell,
     pub(crate) clients_refused: Cell,
     /// Clients that were sent away behind an error of ours.
     pub(crate) broken_off: Cell,
+    /// Clients that were gone before they had read all of their replies.
+    pub(crate) unread: Cell,
     pub(crate) gone: [Cell; GONE.len()],
     pub(crate) receive_bytes: Cell,
     pub(crate) send_bytes: Cell,
@@ -60,6 +70,8 @@ pub(crate) struct WorkerMetrics {
 pub(crate) struct PerCommand {
     pub(crate) results: [Cell; RESULTS.len()],
     pub(crate) duration: Durations,
+    /// Whose client was gone before the reply could be written.
+    pub(crate) lost: Cell,
 }
 
 /// How a request ended, as `Outcome` counts.
@@ -107,13 +119,16 @@ impl Refused {
 
 impl WorkerMetrics {
     pub(crate) fn new() -> Self {
+        let commands = protocol::command::table().len() + 1;
         Self {
-            commands: protocol::command::table().iter().map(|_| PerCommand::default()).collect(),
-            unknown: Cell::default(),
+            commands: (0..commands).map(|_| PerCommand::default()).collect(),
+            delays: None,
+            slow: Cell::default(),
             clients: Cell::default(),
             clients_accepted: Cell::default(),
             clients_refused: Cell::default(),
             broken_off: Cell::default(),
+            unread: Cell::default(),
             gone: Default::default(),
             receive_bytes: Cell::default(),
             send_bytes: Cell::default(),
@@ -147,28 +162,43 @@ impl WorkerMetrics {
         }
     }
 
-    /// Requests that were answered.
+    /// Counts finely enough for percentiles.
+    pub(crate) fn with_delays() -> Self {
+        let new = Self::new();
+        let delays = new.commands.iter().map(|_| OnceLock::new()).collect();
+        Self { delays: Some(delays), ..new }
+    }
+
+    /// Requests that were answered and had the name of a command.
     pub(crate) fn requests(&self) -> u64 {
-        self.commands.iter().flat_map(|c| &c.results).map(Cell::get).sum()
+        let known = protocol::command::table().len();
+        self.commands[..known].iter().flat_map(|c| &c.results).map(Cell::get).sum()
     }
 
     /// Requests that were answered with an error.
     pub(crate) fn errors(&self) -> u64 {
-        self.commands.iter().flat_map(|c| &c.results[1..]).map(Cell::get).sum::<u64>()
-            + self.unknown.get()
+        self.commands.iter().flat_map(|c| &c.results[1..]).map(Cell::get).sum()
+    }
+
+    /// Nobody is there to be answered.
+    pub(crate) fn lost(&self, command: CommandId) {
+        self.commands[command.index().min(self.commands.len() - 1)].lost.add(1);
     }
 
     /// A request is answered.
     pub(crate) fn answered(&self, answered: Answered, took: Duration) {
-        if let Some(command) = self.commands.get(answered.asked.command.index()) {
-            let result = match answered.outcome {
-                Outcome::Ok => 0,
-                Outcome::ErrorReply => 1,
-                Outcome::ProxyError => 2,
-                Outcome::Timeout => 3,
-            };
-            command.results[result].add(1);
-            command.duration.observe(took);
+        let index = answered.asked.command.index().min(self.commands.len() - 1);
+        let result = match answered.outcome {
+            Outcome::Ok => 0,
+            Outcome::ErrorReply => 1,
+            Outcome::ProxyError => 2,
+            Outcome::Timeout => 3,
+        };
+        let command = &self.commands[index];
+        command.results[result].add(1);
+        command.duration.observe(took);
+        if let Some(delays) = &self.delays {
+            delays[index].get_or_init(Box::default).observe(took);
         }
     }
 }

@@ -145,6 +145,7 @@ impl Session {
         });
         let gone = gone.await;
         self.phase.set(Phase::Closed(gone));
+        self.count_lost(&worker);
         self.stop_alone();
         self.stream.take();
         self.inbox.take();
@@ -253,6 +254,15 @@ impl Session {
             worker.metrics.send_bytes.add(wrote as u64);
             Ok(wrote)
         })
+    }
+
+    /// Nobody will get what is still to come.
+    fn count_lost(&self, worker: &Worker) {
+        let mut replies = self.replies.borrow_mut();
+        replies.unanswered().for_each(|command| worker.metrics.lost(command));
+        if !replies.output().is_empty() {
+            worker.metrics.unread.add(1);
+        }
     }
 
     fn account(&self, worker: &Worker) {

@@ -2,7 +2,7 @@
 
 use crate::config::Config;
 use crate::cursors::Cursors;
-use crate::dashboard::Router;
+use crate::dashboard::{History, Router};
 use crate::live::Live;
 use crate::metrics::WorkerMetrics;
 use crate::registry::Registry;
@@ -19,6 +19,8 @@ pub(crate) struct Shared {
     pub(crate) live: Live,
     /// Where a codis-dashboard drives us.
     pub(crate) router: Option<Arc<Router>>,
+    /// What the last hour was like, where a codis-dashboard asks.
+    pub(crate) history: Option<History>,
     pub(crate) clients: Clients,
     pub(crate) slow_log: SlowLog,
     pub(crate) registry: Registry,
@@ -38,17 +40,22 @@ impl Shared {
         Self {
             live: Live::new(&config),
             router: config.codis.as_ref().map(|codis| Arc::new(Router::new(codis, &config))),
+            history: config.codis.is_some().then(History::new),
             clients: Clients::default(),
             slow_log: SlowLog::default(),
             registry: Registry::new(config.workers),
             cursors: Cursors::default(),
-            metrics: (0..config.workers).map(|_| Arc::new(WorkerMetrics::new())).collect(),
+            metrics: (0..config.workers).map(|_| Arc::new(metrics(&config))).collect(),
             started: Instant::now(),
             nodes: DashMap::new(),
             run_id: format!("{:032x}{:08x}", rand::random::<u128>(), rand::random::<u32>()),
             config,
         }
     }
+}
+
+fn metrics(config: &Config) -> WorkerMetrics {
+    if config.codis.is_some() { WorkerMetrics::with_delays() } else { WorkerMetrics::new() }
 }
 
 impl Shared {

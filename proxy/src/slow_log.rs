@@ -1,6 +1,9 @@
-//! Requests that took long, newest first.
+//! Requests that took long, newest first. Where we stand in for a codis-proxy, some are told in the log too.
+
+mod line;
 
 use crate::session::{Session, Slow};
+use line::{Line, Sparing};
 use parking_lot::Mutex;
 use std::collections::VecDeque;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -19,6 +22,7 @@ pub(crate) struct SlowLog {
 struct Kept {
     last_id: i64,
     entries: VecDeque<Entry>,
+    sparing: Sparing,
 }
 
 /// One slow request.
@@ -36,8 +40,11 @@ impl SlowLog {
     /// Keeps a request; called by workers for slow requests only.
     pub(crate) fn add(&self, session: &Session, slow: Slow, frame: &[u8]) {
         let len_max = session.worker().shared.live.slow_len_max();
-        let at_s = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs() as i64);
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let at_s = now.as_secs() as i64;
         let mut kept = self.kept.lock();
+        let worker = session.worker();
+        let told = worker.is_codis().then(|| kept.sparing.write(worker.now())).flatten();
         let id = kept.last_id;
         kept.last_id += 1;
         kept.entries.push_front(Entry {
@@ -49,6 +56,14 @@ impl SlowLog {
             name: session.card.says.lock().name.clone(),
         });
         kept.entries.truncate(len_max);
+        drop(kept);
+        if let Some(left_out) = told {
+            let remote = session.card.peer.map_or_else(String::new, |peer| peer.to_string());
+            let start_us = now.saturating_sub(slow.took).as_micros();
+            let (took, waiting) = (slow.took, session.in_flight());
+            let line = Line { remote: &remote, start_us, took, waiting, frame };
+            tracing::warn!(left_out, "{line}");
+        }
     }
 
     /// The newest `count` entries.

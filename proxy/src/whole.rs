@@ -116,7 +116,8 @@ impl Whole {
                         patience.unreachable(worker, asked.node, why).await?;
                         again.push(asked.slots);
                     }
-                    Ok(reply) => match words::bounce(&reply).filter(|_| worker.is_ours(asked.node)) {
+                    Ok(reply) => match words::bounce(&reply).filter(|_| worker.is_ours(asked.node))
+                    {
                         Some(bounce) => {
                             patience.turned_away(worker, asked.node, &bounce).await?;
                             // The one that moves must not keep the others from an answer.

@@ -21,9 +21,9 @@ use crate::source::TableSource;
 use crate::turn::{self, Turn};
 use crate::upstream::{Flavour, Key, Lost, Upstream};
 use bytes::Bytes;
+use cluster::{Slot, Table};
 use codis::commands::texts::NOT_ONLINE;
 use fill::Fills;
-use cluster::{Slot, Table};
 use protocol::reply::Version;
 use protocol::slicer::Args;
 use service::failpoint;
@@ -257,6 +257,7 @@ impl Worker {
 
     /// Keeps a request that took long.
     pub(crate) fn log_slow(&self, session: &Session, slow: Slow, frame: &[u8]) {
+        self.metrics.slow.add(1);
         self.shared.slow_log.add(session, slow, frame);
     }
 

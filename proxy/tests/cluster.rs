@@ -31,7 +31,6 @@ pub(crate) struct Cluster {
     pub(crate) running: JoinHandle<Result<(), proxy::Error>>,
     /// Where a codis-dashboard drives the proxy.
     pub(crate) router: Option<Arc<Router>>,
-    #[expect(dead_code, reason = "the tests of the statistics read them")]
     pub(crate) statistics: Option<Statistics>,
     registry: prometheus::Registry,
 }

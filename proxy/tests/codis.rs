@@ -10,15 +10,15 @@ use std::sync::Arc;
 use tokio::io::AsyncReadExt;
 
 /// What an upstream file without a line says.
-fn upstream() -> Codis {
+pub(crate) fn upstream() -> Codis {
     Codis::defaults(Flavour::Upstream)
 }
 
-fn fork() -> Codis {
+pub(crate) fn fork() -> Codis {
     Codis::defaults(Flavour::Fork)
 }
 
-async fn start(codis: Codis) -> Cluster {
+pub(crate) async fn start(codis: Codis) -> Cluster {
     let c = Cluster::with(1, Config { codis: Some(Arc::new(codis)), ..quick() }).await;
     let router = c.router.as_ref().unwrap();
     let slot = |id| Slot { id, backend_addr: c.nodes[0].addr.clone(), ..Slot::default() };
@@ -184,6 +184,34 @@ async fn what_only_other_nodes_have_goes_to_the_node_of_its_keys() {
         assert!(error(&said).starts_with("CROSSSLOT"), "{line}: {said:?}");
     }
     refusals(&mut client, &[("eval x", "ERR wrong number of arguments for 'eval' command")]).await;
+}
+
+/// The commands of `docs/COMMANDS.md`, and whether the page says that we serve them.
+fn promised() -> Vec<(String, bool)> {
+    let page = include_str!("../../docs/COMMANDS.md");
+    let rows = page.lines().filter_map(|line| line.strip_prefix("| `")?.strip_suffix(" |"));
+    let row = |row: &str| {
+        let ours = row.rsplit(" | ").next().unwrap();
+        (row.split('`').next().unwrap().to_owned(), !ours.starts_with("refused"))
+    };
+    rows.map(row).collect()
+}
+
+#[tokio::test]
+async fn the_page_of_commands_says_what_the_proxy_does() {
+    let c = start(upstream()).await;
+    let promised = promised();
+    assert!(promised.len() > 280, "{}", promised.len());
+    for (name, promised) in promised.iter().filter(|(name, _)| name != "HOST:" && name != "POST") {
+        let arity = protocol::command::lookup(name.as_bytes()).map_or(2, |command| command.arity);
+        // One is a key, a number of keys, a slot and a second; a right number of words is all that is needed.
+        let line = [name.as_str()].into_iter().chain((1..arity.unsigned_abs()).map(|_| "1"));
+        let said = c.client().await.ask(&line.collect::<Vec<_>>().join(" ")).await;
+        let refused = said.as_error().is_some_and(|line| {
+            line == format!("ERR handle request, command '{name}' is not allowed")
+        });
+        assert_eq!(!refused, *promised, "{name}: {said:?}");
+    }
 }
 
 #[tokio::test]

@@ -14,4 +14,6 @@ mod commands;
 mod fake;
 mod losing;
 mod moving;
+mod plain;
 mod serving;
+mod statistics;

@@ -26,6 +26,9 @@ What becomes of each command at Redis, at codis-proxy (CodisLabs 3.2), at Pika's
 not here is refused by name; both lines of Codis forward it, unlooked at, to the slot of its first argument. This page is generated from the
 tables in `protocol` and `codis`; `UPDATE_PAGES=1 cargo test -p slipway-codis page` writes it anew.
 
+*Ours* is a proxy that a codis-dashboard drives. One behind our own controller says the same but in Redis' words, and refuses `CODIS.INFO`,
+`PCONFIG`, `SLOTSMAPPING` and whatever its nodes do not have.
+
 *arg n*: to the slot of that argument, whatever it is · *unlisted*: the same, because the table does not know the name · *on paper*: the table
 refuses it, and it is forwarded all the same, because a name with a hyphen is never looked up · *one slot*: all keys must share a slot ·
 *own connection*: nobody else waits behind it.

@@ -28,14 +28,17 @@ const OPENS_MAX: u32 = 4;
 /// How often DROP is tried; later the next OPEN does it.
 const DROPS_MAX: u32 = 3;
 
+/// A failure is told to a dashboard that asks again this soon; later it is old news.
+const TOLD_WITHIN: Duration = Duration::from_secs(10);
+
 /// How far an errand is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Progress {
     Moving,
     /// The target owns the slot, with so many keys.
     Owned(u64),
-    /// The slot is whole and served here.
-    Failed(String),
+    /// The slot is whole and served here. Told to the first who asks in a while.
+    Failed(String, Instant),
 }
 
 /// One slot that a dashboard wants elsewhere.
@@ -105,7 +108,7 @@ async fn attend(
     target: &str,
     until: Instant,
 ) -> Result<Moved, String> {
-    let mut known = shared.transfers.errands.lock().get(&slot).cloned();
+    let mut known = live(shared, slot);
     if let Some(errand) = known.as_ref().filter(|errand| errand.target != target) {
         // The dashboard has changed its mind.
         tracing::info!(%slot, from = errand.target, to = target, "the slot shall go to another node");
@@ -128,13 +131,32 @@ async fn attend(
     let progress = progress.borrow().clone();
     match progress {
         Progress::Owned(moved) => Ok(Moved { moved, left: 0 }),
-        Progress::Failed(why) => {
+        Progress::Failed(why, _) => {
             // Told once; who asks again begins anew.
             shared.transfers.errands.lock().remove(&slot);
             Err(why)
         }
         Progress::Moving => Ok(Moved { moved: 0, left: errand.left(shared, slot) }),
     }
+}
+
+/// The slot's errand, unless it is over: one that failed long ago, or has moved the slot before the operator has taken it back.
+fn live(shared: &Shared, slot: Slot) -> Option<Arc<Errand>> {
+    let mut errands = shared.transfers.errands.lock();
+    let errand = errands.get(&slot)?.clone();
+    let is_over = match &*errand.progress.borrow() {
+        Progress::Moving => false,
+        Progress::Failed(_, at) => at.elapsed() > TOLD_WITHIN,
+        Progress::Owned(_) => {
+            let state = &shared.slots.cell(slot).read().state;
+            !matches!(state, SlotState::Granted { .. } | SlotState::Absent { .. })
+        }
+    };
+    if is_over {
+        errands.remove(&slot);
+        return None;
+    }
+    Some(errand)
 }
 
 /// Starts an errand, unless another has.
@@ -177,7 +199,7 @@ impl Errand {
     async fn ended(&self) -> bool {
         let mut progress = self.progress.subscribe();
         let end = progress.wait_for(|p| *p != Progress::Moving).await;
-        end.is_ok_and(|p| matches!(*p, Progress::Failed(_)))
+        end.is_ok_and(|p| matches!(*p, Progress::Failed(..)))
     }
 }
 
@@ -206,7 +228,7 @@ async fn run(shared: Arc<Shared>, slot: Slot, errand: Arc<Errand>) {
         return forget(&shared, slot, &errand);
     }
     tracing::warn!(%slot, target = errand.target, why, "a slot could not be moved");
-    errand.progress.send_replace(Progress::Failed(why));
+    errand.progress.send_replace(Progress::Failed(why, Instant::now()));
 }
 
 /// The errand is over; another may have taken its place.

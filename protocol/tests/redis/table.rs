@@ -10,7 +10,7 @@ use protocol::slicer::{Args, Limits, slice_request};
 
 /// Ours alone.
 fn is_ours(name: &str) -> bool {
-    matches!(name, "codis.info" | "pconfig" | "slipway") || name.starts_with("slots")
+    matches!(name, "slipway" | "codis.info" | "pconfig") || name.starts_with("slots")
 }
 
 fn written(version: Version, write: impl FnOnce(&mut Reply<'_>)) -> Value {

@@ -237,8 +237,10 @@ impl Router {
 
     /// Asks the nodes that nobody has heard of yet what they are.
     async fn probe(&self, filled: &[Slot]) {
-        let addrs: BTreeSet<&str> =
-            filled.iter().flat_map(|s| [s.backend_addr.as_str(), s.migrate_from.as_str()]).collect();
+        let addrs: BTreeSet<&str> = filled
+            .iter()
+            .flat_map(|s| [s.backend_addr.as_str(), s.migrate_from.as_str()])
+            .collect();
         let mut asked = JoinSet::new();
         for addr in addrs {
             if addr.is_empty() || self.dialects.contains_key(addr) {

@@ -67,6 +67,7 @@ fn families(shared: &Shared) -> Vec<MetricFamily> {
     sum.pair("client_connections_total", "Clients that came.", "result", [
         ("accepted", |m| &m.clients_accepted), ("maxclients", |m| &m.clients_refused),
     ]);
+    sum.counter("clients_unread_total", "Clients that were gone before they had read all of their replies.", |m| &m.unread);
     sum.counters("client_disconnects_total", "Clients that left, by reason.", "reason", &GONE, |m| &m.gone);
     sum.counter("client_receive_bytes_total", "Bytes read from clients.", |m| &m.receive_bytes);
     sum.counter("client_send_bytes_total", "Bytes written to clients.", |m| &m.send_bytes);
@@ -76,6 +77,7 @@ fn families(shared: &Shared) -> Vec<MetricFamily> {
     sum.commands("requests_total", "Requests answered; error_reply: by the node, proxy_error and timeout: by the proxy.");
     sum.durations("request_duration_seconds", "From a request's last byte to its reply in the client's queue.");
     sum.counters("errors_total", "Errors the proxy itself gave to clients, by reason.", "reason", &REFUSED, |m| &m.refused);
+    sum.counter("slow_requests_total", "Requests over the threshold of the slow log.", |m| &m.slow);
     sum.counter("request_parts_total", "Parts of requests over several slots.", |m| &m.fanout_parts);
     sum.counters("bounces_total", "Requests that a node turned away, by word. Clients see none of them.", "word", &BOUNCES, |m| &m.bounces);
     sum.counters("repeats_total", "Requests sent again, by what had become of the first sending.", "reason", &REPEATS, |m| &m.repeats);

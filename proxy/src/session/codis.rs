@@ -81,6 +81,21 @@ fn serves(slot: &model::Slot, addr: &str) -> bool {
         || slot.replica_groups.iter().flatten().any(|replica| replica == addr)
 }
 
+/// Whether a request asks one node by its address: `PING addr`, `INFO addr [section]`, `SLOTSINFO addr`.
+pub(super) fn names_backend(worker: &Worker, found: &Found<'_>) -> bool {
+    let Some(router) = &worker.shared.router else { return false };
+    let Some(addr) = found.args.get(found.frame, 1).map(String::from_utf8_lossy) else {
+        return false;
+    };
+    match found.command.name {
+        "slotsinfo" => true,
+        // What looks like an address cannot be a section.
+        "info" if addr.contains(':') => true,
+        "ping" => router.slots().iter().any(|slot| serves(slot, &addr)),
+        _ => false,
+    }
+}
+
 impl Session {
     /// Sends a command that no node of ours has where it may be known.
     pub(super) fn send_elsewhere(self: &Rc<Self>, worker: &Rc<Worker>, found: &Found<'_>) -> Step {
@@ -104,21 +119,6 @@ impl Session {
             worker.metrics.broken_off.add(1);
             self.phase.set(Phase::Closing(Gone::Failure));
             self.wake();
-        }
-    }
-
-    /// Whether a request asks one node by its address: `PING addr`, `INFO addr [section]`, `SLOTSINFO addr`.
-    pub(super) fn names_backend(&self, worker: &Worker, found: &Found<'_>) -> bool {
-        let Some(router) = &worker.shared.router else { return false };
-        let Some(addr) = found.args.get(found.frame, 1).map(String::from_utf8_lossy) else {
-            return false;
-        };
-        match found.command.name {
-            "slotsinfo" => true,
-            // What looks like an address cannot be a section.
-            "info" if addr.contains(':') => true,
-            "ping" => router.slots().iter().any(|slot| serves(slot, &addr)),
-            _ => false,
         }
     }
 

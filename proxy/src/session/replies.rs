@@ -102,6 +102,11 @@ impl Replies {
         self.window.len()
     }
 
+    /// The commands that are not answered, or whose replies are not in the output.
+    pub(crate) fn unanswered(&self) -> impl Iterator<Item = CommandId> {
+        self.window.iter().map(|place| place.asked.command)
+    }
+
     /// Bytes of requests that are not answered.
     pub(crate) fn waiting_bytes(&self) -> usize {
         self.waiting_bytes

@@ -185,7 +185,7 @@ impl Session {
                 Step::Done
             }
             Ok(Plan::Split(rule)) => self.send_parts(worker, &found, rule, &slots),
-            Ok(Plan::Answer | Plan::FanOut(_)) if self.names_backend(worker, &found) => {
+            Ok(Plan::Answer | Plan::FanOut(_)) if codis::names_backend(worker, &found) => {
                 self.ask_backend(worker, &found)
             }
             Ok(Plan::Answer) => self.answer_locally(worker, &found),
@@ -238,7 +238,8 @@ impl Session {
         self.replies.borrow_mut().open_join(asked, join)
     }
 
-    pub(super) fn in_flight(&self) -> usize {
+    /// How many requests are not answered.
+    pub(crate) fn in_flight(&self) -> usize {
         self.replies.borrow().in_flight()
     }
 
@@ -359,7 +360,7 @@ impl Session {
         if name.eq_ignore_ascii_case(b"post") || name.eq_ignore_ascii_case(b"host:") {
             return self.refuse_http(worker);
         }
-        worker.metrics.unknown.add(1);
+        Self::count_unknown(worker, self.nothing_asked(worker));
         worker.metrics.refused[Refused::Unknown as usize].add(1);
         self.spoil_multi();
         if worker.is_codis()
@@ -377,12 +378,17 @@ impl Session {
 
     /// Somebody talks HTTP.
     fn refuse_http(self: &Rc<Self>, worker: &Worker) {
-        worker.metrics.unknown.add(1);
         worker.metrics.refused[Refused::Http as usize].add(1);
         tracing::debug!(client = self.id, "HTTP where a command should be; connection closed");
         let nothing = Asked { muted: false, ..self.nothing_asked(worker) };
+        Self::count_unknown(worker, nothing);
         self.put(worker, nothing, HTTP_REFUSED);
         self.phase.set(Phase::Closing(Gone::Protocol));
+    }
+
+    /// No command has the name.
+    fn count_unknown(worker: &Worker, asked: Asked) {
+        worker.metrics.answered(Answered { asked, outcome: Outcome::ProxyError }, Duration::ZERO);
     }
 
     /// Writes an error that belongs to no command, in its turn.

@@ -216,7 +216,9 @@ impl Session {
         if multi.crosses || state.watched.iter().any(|w| w.slot != slot) {
             return Err(errors::CROSS_SLOT.into());
         }
-        if !worker.is_ours(worker.routes.route(slot).node) && multi.queued.iter().any(|q| q.runs == Runs::AtNode) {
+        if !worker.is_ours(worker.routes.route(slot).node)
+            && multi.queued.iter().any(|q| q.runs == Runs::AtNode)
+        {
             return Err(errors::refused("exec", "transactions need nodes of slipway").into_bytes());
         }
         Ok(slot)

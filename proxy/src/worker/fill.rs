@@ -151,7 +151,6 @@ impl Worker {
             self.unlock(slot);
         }
     }
-
 }
 
 /// Filled slots have been checked.
