@@ -9,7 +9,7 @@ SHELL := bash
 LOCKED := $(if $(filter true,$(CI)),--locked)
 
 # What builds without C++ is tested in the dev profile, which checks overflow and debug assertions.
-PURE := -p slipway-cluster -p slipway-protocol -p slipway-service -p slipway-proxy -p slipway-control -p slipway-codis
+PURE := -p slipway-cluster -p slipway-protocol -p slipway-service -p slipway-proxy -p slipway-control -p slipway-codis -p slipway-doubles
 # Whatever links RocksDB has one profile, release: each further profile would compile the C++ again.
 WHOLE := -p slipway-node -p slipway -p slipway-tests -p slipway-benches
 
