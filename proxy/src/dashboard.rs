@@ -2,13 +2,14 @@
 
 pub mod admin;
 pub mod coordinator;
+mod fill;
 pub mod jodis;
 pub mod report;
 mod router;
 pub mod sentinels;
 mod statistics;
 
-pub(crate) use router::{Order, Unfinished};
+pub(crate) use fill::{Fill, Order, Stage, Unfinished};
 pub(crate) use statistics::{History, run};
 
 pub use router::{Phase, Router};

@@ -24,6 +24,8 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 /// One proxy and its nodes; the first owns every slot at the start.
 pub(crate) struct Cluster {
     pub(crate) addr: SocketAddr,
+    /// Of each worker.
+    pub(crate) addrs: Vec<SocketAddr>,
     pub(crate) nodes: Vec<FakeNode>,
     pub(crate) tables: watch::Sender<Arc<Table>>,
     pub(crate) source: TableSource,
@@ -62,14 +64,17 @@ impl Cluster {
 
     pub(crate) fn with_table(nodes: Vec<FakeNode>, config: Config, first: Table) -> Self {
         let (tables, source) = TableSource::new(first);
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let addr = listener.local_addr().unwrap();
+        // One a worker, each at an address of its own: a client chooses its worker.
+        let listener = |_| std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let listeners: Vec<_> = (0..config.workers).map(listener).collect();
+        let addrs: Vec<_> = listeners.iter().map(|l| l.local_addr().unwrap()).collect();
+        let addr = addrs[0];
         let stop = CancellationToken::new();
         let (proxy, registry) = (Proxy::new(config).unwrap(), prometheus::Registry::new());
         proxy.register(&registry).unwrap();
         let (router, statistics) = (proxy.router(), proxy.statistics());
-        let running = tokio::spawn(proxy.run(vec![listener], source.clone(), stop.clone()));
-        Self { addr, nodes, tables, source, stop, running, router, statistics, registry }
+        let running = tokio::spawn(proxy.run(listeners, source.clone(), stop.clone()));
+        Self { addr, addrs, nodes, tables, source, stop, running, router, statistics, registry }
     }
 
     /// A number of the metrics page: `held_requests`, `errors_total{reason="arity"}`.

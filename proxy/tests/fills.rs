@@ -164,6 +164,27 @@ async fn what_is_on_its_way_is_answered_by_the_old_node_before_the_fill_returns(
 }
 
 #[tokio::test]
+async fn no_worker_uses_the_new_node_while_another_waits_for_the_old_one() {
+    let nodes = vec![FakeNode::start_plain().await, FakeNode::start_plain().await];
+    let c = Cluster::before(nodes, Config { workers: 2, ..config() });
+    let mut slow = serving(&c).await;
+    let mut other = Client::connect(c.addrs[1]).await;
+    assert_eq!(other.ask("get key1").await, bulk("up"));
+    c.nodes[0].behave(Manner::Mute);
+    slow.send("append foo a").await;
+    until("it is at the node", || c.nodes[0].get("foo").is_some()).await;
+    let (router, slot) = (router(&c), at(FOO, &c.nodes[1]));
+    let fill = tokio::spawn(async move { router.fill(vec![slot]).await });
+    until("the fill holds the slot at both workers", || held(&c) >= 2 * 1024 + 2).await;
+    other.send("append foo b").await;
+    assert!(other.hears_nothing().await && c.nodes[1].get("foo").is_none());
+    c.nodes[0].behave(Manner::Good);
+    fill.await.unwrap().unwrap();
+    assert_eq!((slow.reply().await, other.reply().await), (Value::Int(1), Value::Int(1)));
+    assert_eq!(c.nodes[1].get("foo").as_deref(), Some("b"));
+}
+
+#[tokio::test]
 async fn a_locked_slot_waits_and_others_flow() {
     let c = plain(1).await;
     let mut client = serving(&c).await;

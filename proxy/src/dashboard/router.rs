@@ -5,12 +5,13 @@
 //! What is filled is law for plain nodes. Nodes of ours own the truth about their slots: for them it is a hint of where to ask, and neither locks
 //! nor `migrate_from` hold a request up. [`Settled`] is what remains of a filled slot for the workers.
 
+use super::fill::{Fill, Order, Unfinished};
 use crate::config::Config;
 use crate::dialect::Dialect;
 use crate::upstream::{Flavour, connect};
 use arc_swap::ArcSwap;
 use codis::commands::texts::CLOSED_ROUTER;
-use codis::fill::{Plan, plan, switched};
+use codis::fill::{plan, switched};
 use codis::model::Slot;
 use dashmap::DashMap;
 use parking_lot::Mutex;
@@ -46,20 +47,6 @@ pub enum Phase {
     Closed,
 }
 
-/// What every worker is to do, and whom it tells that it has.
-pub(crate) struct Order {
-    pub(crate) plans: Arc<[Plan]>,
-    pub(crate) done: oneshot::Sender<Result<(), Unfinished>>,
-}
-
-/// What of a fill was not done, and why. Those slots are as they were.
-#[derive(Debug)]
-pub(crate) struct Unfinished {
-    /// By number.
-    pub(crate) slots: BTreeSet<i64>,
-    pub(crate) why: String,
-}
-
 /// How one worker gets its orders.
 #[derive(Debug)]
 struct Desk {
@@ -72,9 +59,6 @@ struct Desk {
 struct Filling {
     settled: Vec<Slot>,
 }
-
-/// Where a slot is that not all workers have at the same node; no address is like this.
-const UNKNOWN: &str = "?";
 
 impl Filling {
     fn place(&mut self, id: i64) -> Option<&mut Slot> {
@@ -194,71 +178,33 @@ impl Router {
         self.slots.store(Arc::new(slots));
     }
 
-    /// Has every worker do what differs, and waits for all of them. What one could not do in time the others take back.
+    /// Has every worker do what differs, and waits for all of them.
     async fn carry_out(&self, filling: &mut Filling, settled: Vec<Slot>) -> Result<(), Unfinished> {
-        let plans: Arc<[Plan]> = plan(&filling.settled, settled).into();
-        if plans.is_empty() {
-            return Ok(());
-        }
-        tracing::info!(slots = plans.len(), first = plans[0].slot.id, "slots are filled");
+        let plans = plan(&filling.settled, settled);
+        let Some(first) = plans.first() else { return Ok(()) };
+        tracing::info!(slots = plans.len(), first = first.slot.id, "slots are filled");
+        let fill = Arc::new(Fill::new(plans, self.workers.len()));
         let mut answers = Vec::new();
         for desk in &self.workers {
             let (done, answer) = oneshot::channel();
             // A worker that has ended routes nothing.
-            let _ = desk.orders.send(Order { plans: Arc::clone(&plans), done });
+            let _ = desk.orders.send(Order { fill: Arc::clone(&fill), done });
             answers.push(answer);
         }
-        let mut left = Vec::new();
-        let mut all = Unfinished { slots: BTreeSet::new(), why: String::new() };
+        let mut result = Ok(());
         for answer in answers {
-            let Ok(Err(unfinished)) = answer.await else {
-                left.push(BTreeSet::new());
-                continue;
-            };
-            all.slots.extend(&unfinished.slots);
-            all.why = unfinished.why;
-            left.push(unfinished.slots);
+            result = result.and(answer.await.unwrap_or(Ok(())));
         }
-        let (undone, done): (Vec<&Plan>, Vec<&Plan>) =
-            plans.iter().partition(|plan| all.slots.contains(&plan.slot.id));
-        for plan in done {
+        let undone = result.as_ref().err().map(|unfinished| &unfinished.slots);
+        for plan in &fill.plans {
+            if undone.is_some_and(|slots| slots.contains(&plan.slot.id)) {
+                continue;
+            }
             if let Some(place) = filling.place(plan.slot.id) {
                 place.clone_from(&plan.slot);
             }
         }
-        if undone.is_empty() {
-            return Ok(());
-        }
-        self.take_back(filling, &undone, &left).await;
-        Err(all)
-    }
-
-    /// Workers that have done what others have not go back: else the next fill, which may say what holds already, would change nothing there.
-    async fn take_back(&self, filling: &mut Filling, undone: &[&Plan], left: &[BTreeSet<i64>]) {
-        let mut answers = Vec::new();
-        for (desk, left) in self.workers.iter().zip(left) {
-            let ahead = undone.iter().filter(|plan| !left.contains(&plan.slot.id));
-            let plans: Arc<[Plan]> = ahead
-                .filter_map(|plan| {
-                    let before = filling.place(plan.slot.id)?.clone();
-                    Some(Plan::new(&plan.slot, before))
-                })
-                .collect();
-            let (done, answer) = oneshot::channel();
-            if !plans.is_empty() && desk.orders.send(Order { plans, done }).is_ok() {
-                answers.push(answer);
-            }
-        }
-        for answer in answers {
-            let Ok(Err(unfinished)) = answer.await else { continue };
-            tracing::warn!(why = unfinished.why, "a fill that failed could not be taken back");
-            for &id in &unfinished.slots {
-                // Whatever is filled next is carried out.
-                if let Some(place) = filling.place(id) {
-                    *place = Slot { backend_addr: UNKNOWN.to_owned(), ..Slot::offline(id) };
-                }
-            }
-        }
+        result
     }
 
     /// What remains of a filled slot for the workers: where it is, or is to be asked for, and whether it is locked.

@@ -1,20 +1,21 @@
-//! How one worker carries out what is filled: gate, drain, swap, release, each slot for itself, so that none waits for another.
+//! How one worker carries out what is filled: gate, drain, swap, release, each slot for itself, so that none waits for
+//! another, and none is swapped before it is drained at every worker.
 //!
 //! The steps come from [`codis::fill`]. A slot is drained when nothing of it is on its way, and no command that blocks waits at the old node.
 
 use super::Worker;
-use crate::dashboard::{Order, Unfinished};
+use crate::dashboard::{Fill, Order, Stage, Unfinished};
 use crate::private::{CallOff, Nudge};
 use crate::routes::{NOBODY, NodeIndex};
 use cluster::route::Route;
 use cluster::{Epoch, Slot};
 use codis::fill::{Plan, Step};
 use std::cell::RefCell;
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap};
 use std::rc::Rc;
 use std::time::Duration;
 use tokio::sync::{Notify, mpsc};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, sleep_until};
 
 /// Requests end by themselves when a node has been silent for the reply timeout; so much later a drain is given up.
 const DRAIN_MARGIN: Duration = Duration::from_secs(5);
@@ -79,47 +80,70 @@ impl Worker {
     pub(super) async fn follow_fills(self: Rc<Self>, mut orders: mpsc::UnboundedReceiver<Order>) {
         while let Some(order) = orders.recv().await {
             self.tick();
-            let result = self.carry_out(&order.plans).await;
+            let result = self.carry_out(&order.fill).await;
             self.retire_unused();
             let _ = order.done.send(result);
         }
     }
 
-    async fn carry_out(self: &Rc<Self>, plans: &[Plan]) -> Result<(), Unfinished> {
-        let mut waiting: Vec<&Plan> = Vec::new();
-        let mut slots = HashSet::new();
-        for plan in plans {
+    async fn carry_out(self: &Rc<Self>, fill: &Fill) -> Result<(), Unfinished> {
+        let mut draining = Vec::new();
+        for (number, plan) in fill.plans.iter().enumerate() {
             let Some(slot) = slot_of(plan) else { continue };
             if plan.steps.contains(&Step::Gate) {
                 self.lock(slot);
                 self.fills.call_off(slot);
             }
-            if plan.steps.contains(&Step::Drain) || slots.contains(&slot) {
-                slots.insert(slot);
-                waiting.push(plan);
+            if plan.steps.contains(&Step::Drain) {
+                draining.push((number, slot));
             } else {
                 self.install(slot, plan);
             }
         }
         let end = Instant::now() + self.config.upstream.reply_timeout + DRAIN_MARGIN;
+        let (mut drained, mut undone, mut why) = (Vec::new(), BTreeSet::new(), None);
         loop {
-            waiting.retain(|plan| {
-                let Some(slot) = slot_of(plan) else { return false };
-                let busy = plan.steps.contains(&Step::Drain) && !self.is_drained(slot);
-                if !busy {
-                    self.install(slot, plan);
+            draining.retain(|&(number, slot)| {
+                let is_drained = self.is_drained(slot);
+                if is_drained {
+                    fill.drained(number);
+                    drained.push((number, slot));
                 }
-                busy
+                !is_drained
             });
-            let Some(plan) = waiting.first() else { return Ok(()) };
-            if timeout_at(end, self.fills.drained.notified()).await.is_err() {
-                let why = self.busy_line(plan);
-                waiting.iter().filter_map(|plan| slot_of(plan)).for_each(|slot| self.unlock(slot));
-                let slots = waiting.iter().map(|plan| plan.slot.id).collect();
-                return Err(Unfinished { slots, why });
+            for waiting in [&mut draining, &mut drained] {
+                waiting.retain(|&(number, slot)| {
+                    match fill.stage(number) {
+                        Stage::Draining => return true,
+                        Stage::Drained => self.install(slot, &fill.plans[number]),
+                        Stage::GivenUp => {
+                            undone.insert(fill.plans[number].slot.id);
+                            self.unlock(slot);
+                        }
+                    }
+                    false
+                });
+            }
+            if draining.is_empty() && drained.is_empty() {
+                break;
+            }
+            tokio::select! {
+                () = self.fills.drained.notified() => {}
+                () = fill.changed(self.number) => {}
+                () = sleep_until(end) => {
+                    for &(number, slot) in draining.iter().chain(&drained) {
+                        if fill.give_up(number) {
+                            why.get_or_insert_with(|| self.busy_line(slot));
+                        }
+                    }
+                }
             }
             self.tick();
         }
+        if undone.is_empty() {
+            return Ok(());
+        }
+        Err(Unfinished { slots: undone, why: why.unwrap_or_default() })
     }
 
     /// A node says that a slot is at another one than a fill that moves nothing says.
@@ -142,12 +166,10 @@ impl Worker {
         }
     }
 
-    fn busy_line(&self, plan: &Plan) -> String {
-        let id = plan.slot.id;
-        let node = slot_of(plan).map(|slot| self.routes.addr(self.routes.route(slot).node));
+    fn busy_line(&self, slot: Slot) -> String {
+        let node = self.routes.addr(self.routes.route(slot).node);
         format!(
-            "slot {id}: requests are on their way to {} for too long; filled again it is tried again",
-            node.as_deref().unwrap_or("?")
+            "slot {slot}: requests are on their way to {node} for too long; the slot stays as it is, fill it again"
         )
     }
 
