@@ -100,15 +100,12 @@ pub(super) async fn subscribe(
     drop(subscribed);
     loop {
         let message = connection.next_of_a_living(silence).await?;
-        match words(&message).as_slice() {
-            ["message", CHANNEL, text] => {
-                tracing::warn!(sentinel = server, text, "sentinels: a failover is told");
-                if is_told(text, product) {
-                    return Ok(());
-                }
+        // Anything else says that it is there: "pong", or an error of one that knows no PING here.
+        if let ["message", CHANNEL, text] = words(&message).as_slice() {
+            tracing::warn!(sentinel = server, text, "sentinels: a failover is told");
+            if is_told(text, product) {
+                return Ok(());
             }
-            // It is there: "pong", or an error of one that knows no PING here.
-            _ => {}
         }
     }
 }
