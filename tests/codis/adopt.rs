@@ -76,7 +76,7 @@ fn a_product_is_adopted_and_given_back_and_no_client_notices() {
     assert_eq!(status, 0, "{report}");
     let groups = |id| product.store.records().slot(id).group_id;
     assert_eq!([0, 100, 299, 300].map(groups), [2, 2, 2, 1]);
-    product.dashboard.create_range(0..=31, 1).unwrap();
+    product.dashboard.create_range(0..=15, 1).unwrap();
     product.dashboard.run(LIMIT).unwrap();
     nothing_wrong(&load.end());
 }

@@ -16,7 +16,14 @@ const LIMIT: Duration = Duration::from_secs(60);
 fn load(product: &Product, proxy: usize) -> Load {
     let rate = size(500, 2000);
     let words = format!("--rate {rate} --clients 8 --pipeline 16 --keys 5000 --seconds 3600");
-    Load::start(&product.proxies[proxy].addr, &words)
+    let load = Load::start(&product.proxies[proxy].addr, &words);
+    eventually("the load is under way", LIMIT, || {
+        match product.dashboard.stats(&product.models[proxy])?.ops.total {
+            200.. => Ok(()),
+            n => Err(format!("{n} requests")),
+        }
+    });
+    load
 }
 
 #[test]

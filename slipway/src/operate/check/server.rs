@@ -102,9 +102,9 @@ impl Conversation {
             if self.input.len() > REPLY_BYTES_MAX {
                 return Err(format!("its answer to {} is too long", words[0]));
             }
-            match self.stream.read_buf(&mut self.input).await.map_err(|error| error.to_string())? {
-                0 => return Err("it closed the connection".to_owned()),
-                _ => {}
+            let read = self.stream.read_buf(&mut self.input).await;
+            if read.map_err(|error| error.to_string())? == 0 {
+                return Err("it closed the connection".to_owned());
             }
         }
     }
