@@ -3,13 +3,13 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup build run test check model bench bench-instructions accept-main
+.PHONY: help setup build run test check model bench bench-instructions accept-main accept-codis
 
 # A CI run must use the versions in Cargo.lock; at a desk, cargo may add a line to it.
 LOCKED := $(if $(filter true,$(CI)),--locked)
 
 # What builds without C++ is tested in the dev profile, which checks overflow and debug assertions.
-PURE := -p slipway-cluster -p slipway-protocol -p slipway-service -p slipway-proxy -p slipway-control -p slipway-codis
+PURE := -p slipway-cluster -p slipway-protocol -p slipway-service -p slipway-proxy -p slipway-control -p slipway-codis -p slipway-doubles
 # Whatever links RocksDB has one profile, release: each further profile would compile the C++ again.
 WHOLE := -p slipway-node -p slipway -p slipway-tests -p slipway-benches
 
@@ -42,8 +42,8 @@ check: ## format, lints, documentation, scripts; nothing is run
 	cargo clippy --release $(LOCKED) --workspace --all-targets -- -D warnings
 	cargo clippy --release $(LOCKED) -p slipway --no-default-features -- -D warnings
 	RUSTDOCFLAGS="-D warnings -A rustdoc::private_intra_doc_links" cargo doc --release $(LOCKED) --workspace --no-deps --document-private-items --quiet
-	bash -n .ci/run .ci/setup tests/accept/*.sh
-	@if command -v shellcheck >/dev/null; then shellcheck .ci/run .ci/setup tests/accept/*.sh; else echo "shellcheck is not installed: scripts are only parsed"; fi
+	bash -n .ci/run .ci/setup tests/accept/*.sh tests/by-hand/*.sh
+	@if command -v shellcheck >/dev/null; then shellcheck -x .ci/run .ci/setup tests/accept/*.sh tests/by-hand/*.sh; else echo "shellcheck is not installed: scripts are only parsed"; fi
 
 model: ## explore the state machines of a migration in the bigger sizes
 	MODEL_SIZE=big cargo test --release $(LOCKED) -p slipway-cluster --test model -- --nocapture
@@ -60,3 +60,6 @@ bench-instructions: ## count the instructions of the hot functions with valgrind
 
 accept-main: setup build ## PASS or FAIL for each thing the main job must show; SIZE=small for a quick look
 	SIZE=$(or $(SIZE),full) tests/accept/main.sh
+
+accept-codis: setup build ## PASS or FAIL for each thing we must show in codis-proxy's place; SIZE=small for a quick look
+	SIZE=$(or $(SIZE),full) tests/accept/codis.sh

@@ -9,6 +9,7 @@ mod bad_input;
 mod big_slot;
 mod blocking;
 mod clients;
+
 mod crash;
 mod dashboards;
 mod differential;

@@ -157,6 +157,7 @@ fn crates_use_only_what_the_architecture_allows() {
         ("slipway-node", vec!["slipway-cluster", "slipway-protocol", "slipway-service"]),
         ("slipway-control", vec!["slipway-cluster", "slipway-protocol", "slipway-service"]),
         ("slipway-codis", vec!["slipway-protocol"]),
+        ("slipway-doubles", vec!["slipway-cluster", "slipway-protocol"]),
     ]);
     let mut found = Vec::new();
     for (package, uses) in dependencies() {
@@ -182,6 +183,7 @@ fn crates_cannot_do_what_they_promise_not_to() {
             "slipway-codis",
             vec!["tokio", "mio", "socket2", "hyper", "rand", "rustix", "rust-rocksdb"],
         ),
+        ("slipway-doubles", vec!["hyper", "rust-rocksdb"]),
     ];
     let dependencies = dependencies();
     let mut found = Vec::new();

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
+mod crashes;
 mod ownership;
 mod proxies;
 mod restarts;
@@ -56,4 +57,15 @@ fn state(server: &Server, slot: u16) -> String {
 
 fn driver(server: &Server) -> String {
     link(server).say("SLIPWAY DRIVER")
+}
+
+/// The error that an order comes to; a busy machine may say first that it is under way.
+fn refusal(source: &Server, order: &str) -> String {
+    let mut answer = String::new();
+    eventually("the order is refused", || {
+        answer = source.client().say(order);
+        assert!(!answer.ends_with(" :0]"), "{order}: {answer}");
+        answer.starts_with('-')
+    });
+    answer
 }

@@ -182,6 +182,9 @@ impl Default for Upstream {
     }
 }
 
+/// Databases of the nodes behind a codis-dashboard, at most: plain ones may have more than ours.
+pub const CODIS_DATABASES_MAX: u32 = 1024;
+
 impl Config {
     /// What codis-proxy's file says goes before what ours says. The settings that can be changed later are in `live.rs`.
     pub(crate) fn with_codis(mut self) -> Self {
@@ -189,7 +192,8 @@ impl Config {
             let window = usize::try_from(codis.session_max_pipeline).unwrap_or(1).max(1);
             // At the limit we stop reading; Codis drops the request and the client.
             self.limits.session_in_flight_max = self.limits.session_in_flight_max.min(window);
-            self.databases = u32::try_from(codis.backend_number_databases).unwrap_or(1).max(1);
+            let databases = codis.backend_number_databases.clamp(1, CODIS_DATABASES_MAX.into());
+            self.databases = databases as u32;
         }
         self
     }
@@ -202,11 +206,16 @@ impl Config {
     /// Says what is out of range, by the key's name, with what is allowed.
     pub fn check(&self) -> Result<(), Error> {
         let limits = &self.limits;
+        let databases_max = if self.codis.is_some() { CODIS_DATABASES_MAX } else { 16 };
         let rules = [
             ((1..=256).contains(&self.workers), "workers must be 1 to 256"),
-            ((1..=16).contains(&self.databases), "databases must be 1 to 16"),
+            ((1..=databases_max).contains(&self.databases), "databases must be 1 to 16"),
             ((1..=64).contains(&self.upstream.connections), "upstream.connections must be 1 to 64"),
-            (limits.clients_max > 0, "limits.clients_max must be at least 1"),
+            // codis-proxy refuses everybody at zero.
+            (
+                limits.clients_max > 0 || self.codis.is_some(),
+                "limits.clients_max must be at least 1",
+            ),
             (
                 limits.session_unanswered_bytes_max >= SESSION_BYTES_LEAST,
                 "limits.session_unanswered_bytes_max must be at least 33554432 (32 MiB)",

@@ -1,7 +1,11 @@
 //! A proxy that a codis-dashboard drives: it fills the slots, tells us to start, asks how we are, and stops us.
 
 pub mod admin;
+pub mod coordinator;
+pub mod jodis;
+pub mod report;
 mod router;
+pub mod sentinels;
 mod statistics;
 
 pub(crate) use router::Order;

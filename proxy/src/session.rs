@@ -7,6 +7,7 @@ mod alone;
 mod codis;
 pub(crate) mod replies;
 mod requests;
+mod socket;
 mod state;
 mod transaction;
 
@@ -104,7 +105,7 @@ impl fmt::Debug for Session {
 
 impl Session {
     pub(crate) fn new(worker: &Rc<Worker>, stream: TcpStream) -> Rc<Self> {
-        let _ = stream.set_nodelay(true);
+        socket::prepare(&stream, &worker.config);
         let id = worker.shared.clients.next_id();
         let (peer, local) = (stream.peer_addr().ok(), stream.local_addr().ok());
         let state = State::new(worker);

@@ -328,8 +328,11 @@ async fn http_is_answered_as_http_and_counted() {
         assert!(said.starts_with("HTTP/1.1 400 Bad Request\r\n"), "{body}: {said}");
         assert!(said.ends_with("\r\n\r\nthis port speaks Redis' protocol"), "{said}");
     }
+    let mut client = c.client().await;
+    client.send_bytes(b"SET k HTTP/1.1\r\n").await;
+    assert_eq!(client.reply().await, ok(), "that is no HTTP");
     until("all are counted", || c.metric("errors_total{reason=\"http\"}") == 3).await;
-    assert!(c.nodes[0].executed().is_empty());
+    assert_eq!(c.nodes[0].executed(), ["SET k HTTP/1.1"]);
 }
 
 #[tokio::test]

@@ -13,6 +13,7 @@ mod routes;
 mod server;
 
 pub use client::{Client, ClientError};
+pub use hyper::header;
 pub use hyper::{Method, StatusCode};
 pub use message::{Request, Response};
 pub use routes::Routes;

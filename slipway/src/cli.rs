@@ -57,6 +57,10 @@ enum Command {
     Pace(PaceArgs),
     /// Say what happened, the oldest first
     History(ShowArgs),
+    /// Say what stands in the way of moves in a product of Codis; exit status 3 if something does
+    Check(operate::check::CheckArgs),
+    /// Take a product of Codis over whose servers are nodes of ours, or give it back to its dashboard
+    Adopt(Box<operate::adopt::AdoptArgs>),
     /// Put load on a server, and check every reply and the final state of every key
     Load(Box<load::LoadArgs>),
 }
@@ -145,6 +149,8 @@ pub(crate) fn run() -> ExitCode {
         Command::Abort(args) => operate::word(operate::Word::Abort, &args),
         Command::Pace(args) => operate::pace(&args),
         Command::History(args) => operate::history(&args),
+        Command::Check(args) => operate::check::run(&args),
+        Command::Adopt(args) => operate::adopt::run(&args),
         Command::Load(args) => load::run(*args),
     })
 }

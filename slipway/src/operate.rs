@@ -1,5 +1,7 @@
 //! The operator's tool: asks the controller over its admin port, and prints.
 
+pub(crate) mod adopt;
+pub(crate) mod check;
 pub(crate) mod human;
 mod migrate;
 mod progress;

@@ -9,15 +9,8 @@
 # What the points print is kept in target/accept/.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
-
-size=${SIZE:-full}
-case $size in
-    small | full) export SLIPWAY_SIZE=$size ;;
-    *) echo "SIZE=$size: write small or full" >&2 && exit 2 ;;
-esac
-# More than any point needs, on two cores with cold caches.
-limit=60m
-logs=target/accept
+# shellcheck source=tests/accept/points.sh
+source tests/accept/points.sh
 
 # --- The points: a function each, named as in the list at the end. ---
 
@@ -44,53 +37,10 @@ benches() {
     done
 }
 
-# --- How they are checked. ---
-
-# The integration tests whose names begin with $1.
-behaviour() { tests_of slipway-tests integration "$1"; }
-
-# The tests of package $1, target $2, whose names contain $3; that there is none is a failure too.
-tests_of() {
-    local out
-    out=$(cargo test --release -p "$1" --test "$2" -- "$3" --nocapture 2>&1 | tee -a /dev/stderr)
-    grep -qE '^test result: ok\. [1-9]' <<<"$out" || { echo "no test of $1 is named ${3:-so}" && return 1; }
-}
-
-# The line of a log that says most about why it failed.
-why() {
-    local line
-    line=$(grep -A 1 -m 1 'panicked at' "$1" | tail -n 1 || true)
-    [[ -n $line ]] || line=$(grep -m 1 '^error' "$1" || true)
-    [[ -n $line ]] || line=$(grep -v '^[[:space:]]*$' "$1" | tail -n 1 || true)
-    printf '%s' "${line:0:200}"
-}
-
-# Told to end, this script ends the point that runs too, with all it started.
-child=
-trap '[[ -z $child ]] || kill "$child"; exit 143' HUP INT TERM
-
-failed=0
-point() {
-    local name=$1 text=$2 log=$logs/$1.log status=0
-    : >"$log"
-    # In a process of its own, so that a time limit can end it with all it started.
-    timeout --kill-after=30s "$limit" "$0" "$name" >>"$log" 2>&1 &
-    child=$!
-    wait "$child" || status=$?
-    child=
-    case $status in
-        0) printf 'PASS %s\n' "$text" ;;
-        124 | 137) printf 'FAIL %s: not done within %s, see %s\n' "$text" "$limit" "$log" ;;
-        *) printf 'FAIL %s: %s (see %s)\n' "$text" "$(why "$log")" "$log" ;;
-    esac
-    [[ $status -eq 0 ]] || failed=$((failed + 1))
-}
-
 if [[ $# -gt 0 ]]; then
     "$1"
     exit
 fi
-mkdir -p "$logs"
 
 point fresh_clone "make run and make test work in a fresh clone"
 point moves "all slots move to the other group and back under load: no error, nothing wrong, worst latency within 20 ms of a run without moves"

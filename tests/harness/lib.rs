@@ -4,11 +4,13 @@
 #![allow(clippy::print_stderr, reason = "what the processes said is shown when a test fails")]
 
 pub mod cluster;
+pub mod dashboard;
 pub mod eventually;
 pub mod http;
 pub mod load;
 pub mod machine;
 pub mod process;
+pub mod product;
 pub mod resp;
 pub mod turn;
 

@@ -47,6 +47,8 @@ pub(crate) struct Id(u8);
 pub(crate) enum Event {
     /// The other node follows the migration.
     Import(Move, u8),
+    /// The same, said by the source itself.
+    Open(Move, u8),
     Export(Move, u8),
     Arm(Move),
     Seal(Move),

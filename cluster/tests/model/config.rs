@@ -13,6 +13,7 @@ pub(crate) struct Config {
     pub(crate) migrations: u8,
     /// What it does after one that succeeded.
     pub(crate) then: Then,
+    pub(crate) driver: Driver,
     /// How often a migration may be sealed.
     pub(crate) attempts: u8,
     pub(crate) crash: Crash,
@@ -31,6 +32,7 @@ pub(crate) const BASE: Config = Config {
     stale: Stale::No,
     migrations: 1,
     then: Then::Rest,
+    driver: Driver::Controller,
     attempts: 2,
     crash: Crash::Process,
     writes: Writes::OneStep,
@@ -115,6 +117,15 @@ pub(crate) enum Then {
     Rest,
     /// The slot goes back.
     Back,
+}
+
+/// Who opens migrations and brings them to their end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Driver {
+    /// With a record that survives everything.
+    Controller,
+    /// The source: what it has not granted, and is not in doubt about, it forgets when it dies.
+    Source,
 }
 
 /// What a crash takes.

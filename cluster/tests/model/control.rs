@@ -4,7 +4,7 @@
 //! comes is the same word again; a word that comes after it was given up is a *late word*.
 
 use super::alphabet::{Event, Move, Phase};
-use super::config::Then;
+use super::config::{Driver, Then};
 use super::explore::{Kind, Steps};
 use super::handoff::{Handoff, sync};
 use super::proxy::name;
@@ -91,7 +91,11 @@ impl Handoff {
             && from.migration == Some(m)
         {
             next.control.step = ARMED;
-        } else if n == source && from.migration != Some(m) && world.control.step == 3 {
+        } else if n == source
+            && from.migration != Some(m)
+            && world.control.step == 3
+            && self.config.driver == Driver::Controller
+        {
             next.control.step = 1;
         } else {
             next.control.stage = Stage::Off(m);
@@ -105,7 +109,12 @@ impl Handoff {
         let (source, target) = (world.control.source(m), world.control.target(m));
         let (from, to) = (self.view(world, source), self.view(world, target));
         let mut next = *world;
-        if world.nodes[source].up && from.migration != Some(m) {
+        let forgets = self.config.driver == Driver::Source;
+        if world.nodes[source].up && from.migration != Some(m) && forgets {
+            next.control.stage = Stage::Off(m);
+            next.control.step = 0;
+            steps.work(next, || format!("{} sees that it is not in {m}", name(source)));
+        } else if world.nodes[source].up && from.migration != Some(m) {
             next.control.step = 1;
             steps.work(next, || format!("C sees that {} is not in {m}", name(source)));
         } else if world.nodes[target].up && to.migration != Some(m) {
@@ -180,6 +189,9 @@ impl Handoff {
             && world.nodes[n].off >> word.migration().0 & 1 == 1;
         match word {
             Word::Import(_) | Word::Export(_) if off => false,
+            Word::Import(m) if self.config.driver == Driver::Source => {
+                self.event_with_data(world, n, Event::Open(m, peer))
+            }
             Word::Import(m) => self.event_with_data(world, n, Event::Import(m, peer)),
             Word::Export(m) => self.event(world, n, Event::Export(m, peer), None),
             Word::Arm(m, _)
@@ -193,6 +205,14 @@ impl Handoff {
             }
             Word::Arm(m, _) => self.event(world, n, Event::Arm(m), None),
             Word::Abort(m) => self.event(world, n, Event::Abort(m), None) && let_go(world, n, m),
+            // Of a migration that the node has never heard of, while it still has the copy of one that the source has forgotten.
+            Word::Drop(m)
+                if self.config.driver == Driver::Source
+                    && matches!(view.phase, Phase::Importing | Phase::Ready)
+                    && view.migration != Some(m) =>
+            {
+                let_go(world, n, m)
+            }
             Word::Drop(m) => {
                 self.event_with_data(world, n, Event::Dropped(m)) && let_go(world, n, m)
             }
@@ -218,7 +238,8 @@ impl Handoff {
         next: super::alphabet::Id,
     ) -> Option<u8> {
         let (was, is) = (self.view(world, n), self.alphabet.view(next));
-        (was.phase != is.phase && matches!(is.phase, Phase::Absent | Phase::Importing)).then_some(0)
+        let another = was.phase != is.phase || was.migration != is.migration;
+        (another && matches!(is.phase, Phase::Absent | Phase::Importing)).then_some(0)
     }
 }
 

@@ -1,7 +1,8 @@
 //! What can go wrong: crashes, broken connections, a controller that forgets, an operator who changes his mind.
 
-use super::alphabet::Event;
-use super::control::receiver;
+use super::alphabet::{Event, Phase};
+use super::config::Driver;
+use super::control::{ARMED, receiver};
 use super::explore::Steps;
 use super::handoff::Handoff;
 use super::proxy::name;
@@ -69,10 +70,30 @@ impl Handoff {
         if let Some((slot, _)) = self.alphabet.after(last.record, Event::Restarted).next {
             next.nodes[n].slot = slot;
         }
+        self.forget_errand(&mut next, n);
         let state = self.alphabet.state(next.nodes[n].slot);
         steps.fault(next, || {
             format!("{} goes down: {how}; what is left: {}", name(n), state.name())
         });
+    }
+
+    /// A source that drives its own migration knows of it only what its record says.
+    fn forget_errand(&self, world: &mut World, n: usize) {
+        let m = match world.control.stage {
+            Stage::Open(m) | Stage::Off(m) | Stage::Settled(m) => m,
+            Stage::Idle => return,
+        };
+        if self.config.driver == Driver::Controller || world.control.source(m) != n {
+            return;
+        }
+        let view = self.view(world, n);
+        if view.is(Phase::Granted, m) || view.is(Phase::Doubt, m) {
+            world.control.stage = Stage::Open(m);
+            world.control.step = ARMED;
+        } else {
+            world.control.stage = Stage::Idle;
+            world.control.step = 0;
+        }
     }
 
     fn reset(&mut self, world: &World, p: usize, n: usize, steps: &mut Steps<World>) {

@@ -57,6 +57,7 @@ pub(crate) fn after(
     let next = match event {
         Event::Import(m, peer) => was.import(m.to(peer)),
         Event::Export(m, peer) => was.export(m.to(peer)),
+        Event::Open(m, peer) => was.open(m.to(peer)),
         Event::Arm(m) => was.arm(m.id()),
         Event::Seal(m) => was.seal(m.id()),
         Event::Unseal(m, attempt) => was.unseal(m.id(), attempt.into()),

@@ -1,7 +1,8 @@
 //! The runs: what must hold, and what must be found when a rule is removed.
 
 use super::config::{
-    BASE, Begin, Client, Config, Crash, Does, Losses, Ownership, Pushes, Stale, Then, Writes,
+    BASE, Begin, Client, Config, Crash, Does, Driver, Losses, Ownership, Pushes, Stale, Then,
+    Writes,
 };
 use super::rules::Rule;
 
@@ -38,6 +39,9 @@ const LOUD: Config = Config { pushes: Pushes::Some, losses: Losses::Some, ..BASE
 /// From the controller's first word; if the migration comes to nothing, a second one.
 const WHOLE: Config = Config { begin: Begin::Settled, migrations: 2, ..BASE };
 const POWER: Config = Config { crash: Crash::Power, ..BASE };
+/// Without a controller, under a codis-dashboard; a source that dies forgets, so there is a migration for each death.
+const SELF: Config =
+    Config { begin: Begin::Settled, migrations: 3, driver: Driver::Source, ..BASE };
 /// The slot comes back.
 const BACK: Config = Config { migrations: 2, then: Then::Back, ..BASE };
 const SLOW_WRITES: Config = Config { writes: Writes::TwoSteps, ..BASE };
@@ -114,6 +118,19 @@ pub(crate) fn holding() -> Vec<(Size, &'static str, Config)> {
             POWER.ops(FRESH).attempts(1).crashes(1, 1),
         ),
         (quick, "power, ownership rides: S and T", rides(POWER).crashes(1, 1)),
+        // Without a controller.
+        (quick, "by itself, 1 attempt: S crashes", SELF.attempts(1).crashes(1, 0)),
+        (quick, "by itself, order, 1 attempt: abort", SELF.ops(ORDER).attempts(1).aborts(1)),
+        (normal, "by itself, 1 attempt: S and T crash", SELF.attempts(1).crashes(1, 1)),
+        (
+            normal,
+            "by itself, writers, 1 attempt: S crashes, abort",
+            SELF.ops(WRITERS).attempts(1).crashes(1, 0).aborts(1),
+        ),
+        (normal, "by itself, power, 1 attempt: S and T", SELF.power().attempts(1).crashes(1, 1)),
+        (big, "by itself, 1 attempt: S twice, T crash, abort", {
+            SELF.migrations(4).attempts(1).crashes(2, 1).aborts(1)
+        }),
         // There and back.
         (quick, "back, writers", BACK.ops(WRITERS)),
         (

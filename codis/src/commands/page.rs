@@ -27,7 +27,7 @@ not here is refused by name; both lines of Codis forward it, unlooked at, to the
 tables in `protocol` and `codis`; `UPDATE_PAGES=1 cargo test -p slipway-codis page` writes it anew.
 
 *Ours* is a proxy that a codis-dashboard drives. One behind our own controller says the same but in Redis' words, and refuses `CODIS.INFO`,
-`PCONFIG`, `SLOTSMAPPING` and whatever its nodes do not have.
+`PCONFIG`, `SLOTSMAPPING` and whatever its nodes do not have. Transactions need nodes of ours behind.
 
 *arg n*: to the slot of that argument, whatever it is · *unlisted*: the same, because the table does not know the name · *on paper*: the table
 refuses it, and it is forwarded all the same, because a name with a hyphen is never looked up · *one slot*: all keys must share a slot ·

@@ -28,6 +28,9 @@ const HANDOFF_WAIT: Duration = Duration::from_millis(10);
 /// The first pause while a slot is between two nodes, and the longest.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(1), Duration::from_millis(20));
 
+/// Nodes that may name another one before there is a pause: two that name each other are not asked without end.
+const HOPS_MAX: u32 = 3;
+
 /// Who asks, and so how a request is answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Asker {
@@ -248,6 +251,7 @@ impl Session {
         let request = Relayed { db: self.db, version, args: &args };
         let first = slots.first().copied().unwrap_or(Slot(0));
         let (mut known, mut pause, mut why) = (None::<Address>, PAUSES.0, String::new());
+        let mut hops = 0;
         loop {
             let place = match known.take() {
                 Some(address) => Place::There(address),
@@ -277,7 +281,8 @@ impl Session {
                         }
                         Answer::InDoubt(text) => why = text,
                     }
-                    if known.is_none() {
+                    hops += 1;
+                    if known.is_none() || hops > HOPS_MAX {
                         self.shared.slot(first).wait_change(pause).await;
                     }
                 }

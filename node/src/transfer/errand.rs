@@ -17,6 +17,7 @@ use cluster::state::{Migration, Persist};
 use cluster::{Epoch, MigrationId, Slot, SlotState};
 use parking_lot::Mutex;
 use protocol::frame::Value;
+use service::failpoint;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -342,6 +343,7 @@ async fn arm_and_wait(
     }
     source::arm(shared, id)?;
     shared.wal.sync().await.map_err(|e| e.to_string())?;
+    failpoint::hit("source.armed");
     source::begin_handoff(shared, id);
     at_the_target(slot, job).await.map_err(|_| failed(shared, slot, job))
 }

@@ -70,7 +70,7 @@ fn a_wrapped_command_is_never_lost_doubled_or_refused_while_slots_move() {
             })
         })
         .collect();
-    std::thread::sleep(Duration::from_millis(100));
+    eventually("all write", || a.client().say("EXISTS {t}:0 {t}:1 {t}:2 {t}:3") == ":4");
     drive(&mut a.client(), &order(slot_of("{t}"), &b));
     stop.store(true, Relaxed);
     let counts: Vec<u64> = writers.into_iter().map(|w| w.join().unwrap()).collect();

@@ -94,17 +94,27 @@ const WORKERS: &str = "SLIPWAY_TEST_NODE_WORKERS";
 
 impl Process {
     pub(crate) fn start(data: &Path) -> Self {
-        let port = free_port();
+        Self::start_at(data, free_port(), "")
+    }
+
+    /// At this port, with these fail points armed.
+    pub(crate) fn start_at(data: &Path, port: u16, failpoints: &str) -> Self {
         let child = Command::new(std::env::current_exe().unwrap())
             .args(["--exact", "harness::server::the_node_itself", "--nocapture"])
             .env(DATA, data)
             .env(PORT, port.to_string())
+            .env(service::failpoint::VARIABLE, failpoints)
             .stdout(Stdio::null())
             .spawn()
             .unwrap();
         let addr = SocketAddr::from(([127, 0, 0, 1], port));
         super::eventually("the process listens", || std::net::TcpStream::connect(addr).is_ok());
         Self { child, addr }
+    }
+
+    /// Whether it has died.
+    pub(crate) fn is_dead(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_some()
     }
 
     /// Kill -9.
@@ -121,7 +131,7 @@ impl Drop for Process {
     }
 }
 
-fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
@@ -129,6 +139,7 @@ fn free_port() -> u16 {
 #[test]
 fn the_node_itself() {
     let Ok(data) = std::env::var(DATA) else { return };
+    service::failpoint::arm_from_environment().unwrap();
     let port = std::env::var(PORT).unwrap().parse().unwrap();
     let workers = std::env::var(WORKERS).ok().and_then(|w| w.parse().ok());
     let (config, sockets) = prepare(Path::new(&data), port, |config| {

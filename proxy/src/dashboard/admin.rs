@@ -5,6 +5,7 @@
 
 mod call;
 
+use super::sentinels::Sentinels;
 use super::{Detail, Phase, Router, Statistics};
 use call::{Call, Verb};
 use codis::Flavour;
@@ -14,7 +15,8 @@ use codis::flags::LogLevel;
 use codis::identity::check_xauth;
 use codis::json::pretty;
 use codis::model::{
-    Model, Overview, RemoteError, Sentinels, Slot, Stats, StatsFlags, read_sentinels, read_slots,
+    Model, Overview, RemoteError, SentinelStats, Slot, Stats, StatsFlags, read_sentinels,
+    read_slots,
 };
 use serde::Serialize;
 use service::http::{Method, Request, Response, Routes, StatusCode};
@@ -22,7 +24,6 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
@@ -53,13 +54,12 @@ pub struct Admin {
 pub struct Parts {
     pub router: Arc<Router>,
     pub statistics: Statistics,
-    /// What the overview shows.
+    /// As it was at the start; the overview shows what has become of it.
     pub config: Arc<Config>,
     pub model: Arc<Model>,
     /// The secret of [`codis::identity::proxy_xauth`].
     pub xauth: String,
-    /// Told the list whenever somebody sends one or wants it watched anew, also where it is no other than before.
-    pub sentinels: watch::Sender<Sentinels>,
+    pub sentinels: Arc<Sentinels>,
     pub process: Arc<dyn Process>,
     /// Fills run here: who hangs up does not leave one half done.
     pub fills: TaskTracker,
@@ -141,11 +141,11 @@ impl Admin {
             Verb::FillSlots => self.fill(request).await,
             Verb::Sentinels => {
                 let list = read_sentinels(&request.body).map_err(|error| error.to_string())?;
-                sentinels.send_replace(list);
+                sentinels.set(list.servers, list.out_of_sync);
                 Ok(())
             }
             Verb::Rewatch => {
-                sentinels.send_modify(|_| {});
+                sentinels.rewatch();
                 Ok(())
             }
         };
@@ -177,7 +177,7 @@ impl Parts {
         Overview {
             version: service::telemetry::VERSION.to_owned(),
             compile: service::telemetry::COMMIT.unwrap_or("unknown").to_owned(),
-            config: Some(Config::clone(&self.config)),
+            config: self.statistics.config(),
             model: Some(Model::clone(&self.model)),
             stats: Some(self.stats(StatsFlags::ALL)),
             slots: Vec::new(),
@@ -188,15 +188,13 @@ impl Parts {
         // The fork tells of commands whether it was asked or not.
         let is_fork = self.config.flavour == Flavour::Fork;
         let detail = Detail { commands: flags.commands() || is_fork, runtime: flags.runtime() };
-        let mut stats = self.statistics.stats(detail);
-        if stats.sentinels.servers.is_empty() {
-            stats.sentinels.servers.clone_from(&self.sentinels.borrow().servers);
-        }
-        stats
+        let switched = self.router.switched();
+        let sentinels = SentinelStats { switched, ..self.sentinels.stats() };
+        Stats { sentinels, ..self.statistics.stats(detail) }
     }
 }
 
-/// Fills slots and says so in the log, in one line.
+/// Fills slots and says in the log what came of it.
 pub async fn fill(router: &Router, slots: Vec<Slot>) -> Result<(), String> {
     let (start, count) = (Instant::now(), slots.len());
     let ends = slots.first().zip(slots.last()).map(|(first, last)| (first.id, last.id));
@@ -205,7 +203,8 @@ pub async fn fill(router: &Router, slots: Vec<Slot>) -> Result<(), String> {
     let result = router.fill(slots).await;
     let ms = start.elapsed().as_millis();
     match &result {
-        Ok(()) => tracing::info!(count, first, last, locked, ms, "slots filled"),
+        // What a fill has changed, the router says; the fork's dashboard repeats fills that change nothing every two seconds.
+        Ok(()) => tracing::debug!(count, first, last, locked, ms, "slots filled"),
         Err(cause) => tracing::warn!(count, first, last, ms, cause, "slots not filled"),
     }
     result

@@ -11,8 +11,8 @@ pub(crate) use sample::{History, run};
 use super::{Phase, Router};
 use crate::shared::Shared;
 use codis::model::{
-    Backend, CmdInfo, CommandStats, General, Heap, Ops, RedisErrors, Runtime, Rusage, Sessions,
-    Stats,
+    Backend, CmdInfo, CommandStats, General, Heap, Ops, RedisErrors, Runtime, Rusage,
+    SentinelStats, Sessions, Stats,
 };
 use codis::time::GoTime;
 use protocol::command::table;
@@ -55,6 +55,10 @@ impl Statistics {
         Stats {
             online: phase == Phase::Online,
             closed: phase == Phase::Closed,
+            sentinels: SentinelStats {
+                switched: self.router.switched(),
+                ..SentinelStats::default()
+            },
             ops: Ops {
                 total: info.total,
                 fails: info.fails,
@@ -69,7 +73,6 @@ impl Statistics {
             },
             runtime: detail.runtime.then(|| self.runtime(&view)),
             slow_cmd_count: self.sum(|worker| worker.slow.get()),
-            ..Stats::default()
         }
     }
 

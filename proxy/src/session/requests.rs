@@ -25,6 +25,12 @@ use std::time::Duration;
 const HTTP_REFUSED: &[u8] = b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Type: text/plain\r\nContent-Length: 32\r\n\r\n\
     this port speaks Redis' protocol";
 
+/// Whether a line is the first of an HTTP request: `GET /metrics HTTP/1.1`. POST is told by the slicer.
+fn is_http(method: &[u8], version: Option<&[u8]>) -> bool {
+    let methods = [&b"GET"[..], b"HEAD", b"PUT", b"DELETE", b"OPTIONS", b"PATCH"];
+    version.is_some_and(|version| version.starts_with(b"HTTP/1.")) && methods.contains(&method)
+}
+
 /// What became of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Step {
@@ -154,7 +160,7 @@ impl Session {
     ) -> Step {
         let frame = inline.unwrap_or(&view.bytes()[..len]);
         let name = args.get(frame, 0).unwrap_or_default();
-        if inline.is_some() && args.get(frame, 2).is_some_and(|word| word.starts_with(b"HTTP/1.")) {
+        if inline.is_some() && is_http(name, args.get(frame, 2)) {
             self.refuse_http(worker);
             view.consume(len);
             return Step::Done;

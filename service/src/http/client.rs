@@ -2,7 +2,8 @@
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
-use hyper::{Method, StatusCode, header};
+use hyper::header::{self, HeaderName};
+use hyper::{Method, StatusCode};
 use hyper_util::rt::TokioIo;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -17,6 +18,8 @@ const ANSWER_BYTES_MAX: usize = 64 << 20;
 pub struct Client {
     address: String,
     time: Duration,
+    /// Beside what each request has; also instead of its content type.
+    headers: Vec<(HeaderName, String)>,
 }
 
 /// Why there is no answer, by what the caller can do about it.
@@ -41,12 +44,18 @@ pub enum ClientError {
 impl Client {
     /// Asks the server at `address` (`HOST:PORT`); each exchange takes at most `time`.
     pub fn new(address: impl Into<String>, time: Duration) -> Self {
-        Self { address: address.into(), time }
+        Self { address: address.into(), time, headers: Vec::new() }
     }
 
     /// The same client with another bound, for example for a long poll.
     pub fn within(&self, time: Duration) -> Self {
-        Self { address: self.address.clone(), time }
+        Self { time, ..self.clone() }
+    }
+
+    /// The same client, which says this with every request: for servers that are not ours.
+    pub fn saying(mut self, name: HeaderName, value: impl Into<String>) -> Self {
+        self.headers.push((name, value.into()));
+        self
     }
 
     /// Where this client asks.
@@ -98,14 +107,18 @@ impl Client {
         path: &str,
         body: Bytes,
     ) -> Result<(StatusCode, Bytes), ClientError> {
-        let request = hyper::Request::builder()
+        let mut request = hyper::Request::builder()
             .method(method)
             .uri(path)
             .header(header::HOST, &self.address)
-            .header(header::CONTENT_TYPE, "application/json")
-            .header(header::CONNECTION, "close")
-            .body(Full::new(body))
-            .map_err(|error| self.foreign(&error))?;
+            .header(header::CONNECTION, "close");
+        if !self.headers.iter().any(|(name, _)| name == header::CONTENT_TYPE) {
+            request = request.header(header::CONTENT_TYPE, "application/json");
+        }
+        for (name, value) in &self.headers {
+            request = request.header(name, value);
+        }
+        let request = request.body(Full::new(body)).map_err(|error| self.foreign(&error))?;
         let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
             .await
             .map_err(|error| self.unanswered(error.to_string()))?;

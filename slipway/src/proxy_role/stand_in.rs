@@ -1,5 +1,6 @@
 //! A proxy with codis-proxy's `proxy.toml` and flags: what an operator of a Codis cluster starts in codis-proxy's place.
 
+mod beside;
 mod machine;
 mod online;
 mod pid_file;
@@ -12,11 +13,12 @@ use cluster::SlotCount;
 use codis::config::Network;
 use codis::flags::{Flags, LogLevel};
 use codis::identity::{self, Place as Identity, Stack, listener_text};
-use codis::model::{Model, Sentinels};
+use codis::model::Model;
 use machine::Machine;
 use pid_file::PidFile;
 use proxy::dashboard::admin::{Admin, BODY_BYTES_MAX, Parts, Process};
-use proxy::dashboard::{Phase, Router};
+use proxy::dashboard::sentinels::Sentinels;
+use proxy::dashboard::{Phase, Router, jodis};
 use proxy::{Proxy, TableSource};
 use service::http::{Limits, Readiness};
 use service::listener::{self, Family, Place};
@@ -27,7 +29,6 @@ use std::net::{SocketAddr, TcpListener};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::watch;
 
 /// What the command line says.
 pub(super) struct Start {
@@ -84,10 +85,11 @@ async fn begin(daemon: &Daemon, settings: Settings) -> Result<()> {
         config: Arc::clone(codis),
         model: Arc::clone(&model),
         xauth,
-        sentinels: watch::Sender::new(Sentinels::default()),
+        sentinels: Arc::new(Sentinels::new()),
         process: Arc::new(Ours { shutdown: daemon.shutdown.clone(), log: daemon.log.clone() }),
         fills: daemon.shutdown.tasks().clone(),
     };
+    beside::start(daemon, &parts)?;
     let pid_file = settings.flags.pidfile.as_deref().and_then(PidFile::write);
     let serving = Serving { listeners, router: Arc::clone(&router), pid_file };
     serve(daemon, proxy, (serving, settings.proxy.slot_count));
@@ -102,20 +104,27 @@ async fn begin(daemon: &Daemon, settings: Settings) -> Result<()> {
         "proxy is created"
     );
     daemon.shutdown.tasks().spawn(wait_online(Arc::clone(&router), daemon.shutdown.clone()));
-    let going = online::Going {
-        router,
-        online: settings.flags.online.clone(),
-        product: codis.product_name.clone(),
-        own: model.admin_addr.clone(),
-        slots: codis.max_slot_num,
-    };
-    let (stop, daemon) = (daemon.shutdown.draining().clone(), daemon.clone());
-    daemon.clone().shutdown.tasks().spawn(async move {
+    go_online(
+        daemon,
+        online::Going {
+            router,
+            online: settings.flags.online.clone(),
+            product: codis.product_name.clone(),
+            own: model.admin_addr.clone(),
+            slots: codis.max_slot_num,
+        },
+    );
+    Ok(())
+}
+
+fn go_online(daemon: &Daemon, going: online::Going) {
+    let daemon = daemon.clone();
+    daemon.shutdown.tasks().clone().spawn(async move {
+        let stop = daemon.shutdown.draining();
         if let Some(Err(error)) = stop.run_until_cancelled(going.go()).await {
             daemon.fail(error);
         }
     });
-    Ok(())
 }
 
 /// Where we listen.
@@ -148,8 +157,10 @@ async fn model(settings: &Settings, bound: Bound) -> Result<Model> {
             },
         )
     };
+    let token = settings.token.clone().unwrap_or_else(made);
     Ok(Model {
-        token: settings.token.clone().unwrap_or_else(made),
+        jodis_path: jodis::path(codis, &token),
+        token,
         start_time: machine.now.to_string(),
         admin_addr: machine.announced(&codis.host_admin, bound.admin).await?,
         proto_type: codis.proto_type.clone(),

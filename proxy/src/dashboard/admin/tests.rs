@@ -37,7 +37,7 @@ struct Api {
     address: SocketAddr,
     router: Arc<Router>,
     host: Arc<Host>,
-    sentinels: watch::Sender<Sentinels>,
+    sentinels: Arc<Sentinels>,
     _stop: tokio_util::sync::DropGuard,
 }
 
@@ -58,7 +58,7 @@ impl Api {
         });
         let proxy = proxy.unwrap();
         let (router, host) = (proxy.router().unwrap(), Arc::new(Host::default()));
-        let sentinels = watch::Sender::new(Sentinels::default());
+        let sentinels = Arc::new(Sentinels::new());
         let xauth = proxy_xauth(&config.product_name, &config.product_auth, TOKEN);
         let routes = Admin::new(Parts {
             router: Arc::clone(&router),
@@ -66,7 +66,7 @@ impl Api {
             model: Arc::new(Model { token: TOKEN.to_owned(), pid: 7, ..Model::default() }),
             config,
             xauth,
-            sentinels: sentinels.clone(),
+            sentinels: Arc::clone(&sentinels),
             process: Arc::clone(&host) as Arc<dyn Process>,
             fills: TaskTracker::new(),
         })
@@ -282,7 +282,7 @@ async fn levels_flags_and_intervals_are_read() {
 #[tokio::test]
 async fn the_list_of_sentinels_is_handed_on() {
     let api = Api::start();
-    let mut follower = api.sentinels.subscribe();
+    let mut follower = api.sentinels.list().subscribe();
     let body = r#"{"servers":["10.0.0.1:26379"],"out_of_sync":true}"#;
     assert_eq!(api.put("/api/proxy/sentinels/*", body).await, ok());
     assert!(follower.has_changed().unwrap());

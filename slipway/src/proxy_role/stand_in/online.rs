@@ -6,7 +6,8 @@ use anyhow::{Context, Result, bail};
 use bytes::Bytes;
 use codis::flags::Online;
 use codis::model::{RemoteError, read_slots};
-use codis::records::{TopomModel, api_path};
+use codis::records::{TopomModel, api_path, topom_path};
+use proxy::dashboard::coordinator::Coordinator;
 use proxy::dashboard::{Phase, Router, admin};
 use service::http::{Client, ClientError, Method};
 use std::sync::Arc;
@@ -23,6 +24,17 @@ pub(super) struct Going {
     pub(super) slots: i64,
 }
 
+/// Who is asked.
+#[derive(Debug)]
+enum Whom {
+    Dashboard(String),
+    /// The one that is registered there.
+    Registered(Coordinator),
+}
+
+/// Of a session with a coordinator that only reads.
+const SESSION_TIME: Duration = Duration::from_secs(60);
+
 /// Between the first tries, as codis-proxy has it; then longer.
 const PAUSE: Duration = Duration::from_secs(3);
 const PAUSE_MAX: Duration = Duration::from_secs(30);
@@ -38,8 +50,12 @@ impl Going {
         match &self.online {
             Online::Waits => Ok(()),
             Online::File(path) => self.fill(path).await,
-            Online::Dashboard(address) => self.ask(address).await,
-            Online::Coordinator { .. } => bail!("coordinators are not read yet"),
+            Online::Dashboard(address) => self.ask(&Whom::Dashboard(address.clone())).await,
+            Online::Coordinator { kind, addr, auth } => {
+                let auth = auth.as_deref().unwrap_or_default();
+                let coordinator = Coordinator::new(*kind, addr, auth, SESSION_TIME)?;
+                self.ask(&Whom::Registered(coordinator)).await
+            }
         }
     }
 
@@ -50,22 +66,39 @@ impl Going {
         self.router.start().map_err(anyhow::Error::msg)
     }
 
-    async fn ask(&self, address: &str) -> Result<()> {
+    async fn ask(&self, whom: &Whom) -> Result<()> {
         let mut tries = 0_u32;
         while self.router.phase() == Phase::Waiting {
             tries += 1;
-            match self.try_dashboard(address).await? {
+            let tried = match self.address(whom).await {
+                Ok(address) => self.try_dashboard(&address).await?,
+                Err(cause) => Err(cause),
+            };
+            match tried {
                 Ok(()) => {
-                    tracing::warn!(dashboard = address, "rpc online proxy seems OK");
+                    tracing::warn!("rpc online proxy seems OK");
                     return Ok(());
                 }
-                Err(cause) => {
-                    tracing::warn!(dashboard = address, tries, cause, "rpc online proxy failed")
-                }
+                Err(cause) => tracing::warn!(tries, cause, "rpc online proxy failed"),
             }
             tokio::time::sleep(pause_after(tries)).await;
         }
         Ok(())
+    }
+
+    /// Where the dashboard is; a registered one may have moved since the last try.
+    async fn address(&self, whom: &Whom) -> Result<String, String> {
+        let coordinator = match whom {
+            Whom::Dashboard(address) => return Ok(address.clone()),
+            Whom::Registered(coordinator) => coordinator,
+        };
+        let path = topom_path(&self.product);
+        let record = coordinator.read(&path).await.map_err(|error| error.to_string())?;
+        let record =
+            record.ok_or_else(|| format!("no dashboard is registered: there is no {path}"))?;
+        let model: TopomModel = serde_json::from_slice(&record)
+            .map_err(|error| format!("{path} is no record of a dashboard: {error}"))?;
+        Ok(model.admin_addr)
     }
 
     /// One try. The inner error may pass; the outer one does not.
@@ -186,6 +219,29 @@ mod tests {
         let (address, _left, _stop) = dashboard(Vec::new());
         let error = going(Online::Dashboard(address), "other").go().await.unwrap_err();
         assert!(error.to_string().contains("of product codis-demo"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn the_dashboard_that_a_coordinator_knows_is_asked() {
+        let (address, left, _stop) = dashboard(vec![Response::text("\"OK\"")]);
+        let root = tempfile::tempdir().unwrap();
+        let online = Online::Coordinator {
+            kind: codis::config::Coordinator::Filesystem,
+            addr: root.path().to_str().unwrap().to_owned(),
+            auth: None,
+        };
+        let going = going(online, "codis-demo");
+        let addr = root.path().to_str().unwrap();
+        let kind = codis::config::Coordinator::Filesystem;
+        let whom = Whom::Registered(Coordinator::new(kind, addr, "", SESSION_TIME).unwrap());
+        let nobody = going.address(&whom).await.unwrap_err();
+        assert!(nobody.contains("/codis3/codis-demo/topom"), "{nobody}");
+        let record = root.path().join("data/codis3/codis-demo");
+        std::fs::create_dir_all(&record).unwrap();
+        let model = TopomModel { admin_addr: address, ..TopomModel::default() };
+        std::fs::write(record.join("topom"), pretty(&model)).unwrap();
+        going.go().await.unwrap();
+        assert_eq!(left.lock().len(), 0);
     }
 
     #[tokio::test]

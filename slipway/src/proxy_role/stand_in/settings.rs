@@ -3,7 +3,7 @@
 use super::Start;
 use anyhow::{Context, Result, bail, ensure};
 use cluster::SlotCount;
-use codis::config::{Config, Network, Span};
+use codis::config::{Config, Network};
 use codis::flags::{Flags, LogLevel};
 use service::listener::Family;
 use service::telemetry;
@@ -39,7 +39,7 @@ impl Settings {
         let Start { text, flags, token, .. } = start;
         let source = flags.config.clone().unwrap_or_else(|| "the command line".to_owned());
         let loaded = Config::load(&text).with_context(|| source.clone())?;
-        let mut warnings: Vec<String> = loaded.warnings.iter().map(ToString::to_string).collect();
+        let warnings: Vec<String> = loaded.warnings.iter().map(ToString::to_string).collect();
         let mut codis = loaded.config.with(&flags.overrides).context(source)?;
         codis.config_file_name = flags.config.clone().unwrap_or_default();
         let family = match codis.network() {
@@ -55,7 +55,7 @@ impl Settings {
         let token = token.or_else(|| std::env::var(TOKEN_VARIABLE).ok()).filter(|t| !t.is_empty());
         token.as_deref().map_or(Ok(()), check_token)?;
         let codis = Arc::new(codis);
-        let proxy = settings(&codis, &flags, &mut warnings)?;
+        let proxy = settings(&codis, &flags)?;
         Ok(Self { codis, proxy, flags, family, token, warnings })
     }
 
@@ -106,39 +106,28 @@ fn check_token(token: &str) -> Result<()> {
     Ok(())
 }
 
-fn settings(
-    codis: &Arc<Config>,
-    flags: &Flags,
-    warnings: &mut Vec<String>,
-) -> Result<proxy::Config> {
+/// What codis-proxy's file says of clients the proxy takes from `codis` itself; here is what it says of the process and of nodes.
+fn settings(codis: &Arc<Config>, flags: &Flags) -> Result<proxy::Config> {
     let mut to = proxy::Config { codis: Some(Arc::clone(codis)), ..proxy::Config::default() };
     to.workers = workers(flags);
     to.slot_count = u32::try_from(codis.max_slot_num)
         .ok()
         .and_then(SlotCount::new)
         .context("invalid max_slot_num")?;
-    to.client_password = secret(&codis.session_auth);
-    to.node_password = secret(&codis.product_auth);
-    to.databases =
-        bounded(warnings, ("backend_number_databases", codis.backend_number_databases), (1, 16))
-            as u32;
-    to.client_idle_max = codis.session_recv_timeout.limit().unwrap_or_default();
+    to.node_password = Some(codis.product_auth.clone()).filter(|secret| !secret.is_empty());
     to.stop_grace = STOP_GRACE;
-    to.slow_log.slower_than =
-        u64::try_from(codis.slowlog_log_slower_than).ok().map(Duration::from_micros);
-    to.limits.clients_max = usize::try_from(codis.proxy_max_clients)?;
-    to.limits.session_in_flight_max =
-        bounded(warnings, ("session_max_pipeline", codis.session_max_pipeline), (1, 1 << 20))
-            as usize;
     if codis.proxy_max_offheap_size.0 > 0 {
         let bytes = usize::try_from(codis.proxy_max_offheap_size.0)?;
         to.limits.process_unanswered_bytes_max = bytes.max(UNANSWERED_LEAST);
     }
-    to.upstream.connections = codis.primary_parallel().min(64) as u16;
-    to.upstream.reply_timeout = timeout(codis.backend_recv_timeout);
+    to.upstream.connections = codis.primary_parallel().min(CONNECTIONS_MAX) as u16;
+    to.upstream.reply_timeout = codis.backend_recv_timeout.limit().unwrap_or(NO_LIMIT);
     to.check()?;
     Ok(to)
 }
+
+/// What `upstream.connections` may be.
+const CONNECTIONS_MAX: u64 = 64;
 
 /// What `limits.process_unanswered_bytes_max` must be at least.
 const UNANSWERED_LEAST: usize = 32 << 20;
@@ -149,28 +138,6 @@ fn workers(flags: &Flags) -> usize {
     let most = flags.max_ncpu.map_or(256, |n| n as usize);
     let wanted = flags.ncpu.map_or_else(|| cores.min(most), |n| n as usize);
     wanted.clamp(1, 256)
-}
-
-fn secret(text: &str) -> Option<String> {
-    (!text.is_empty()).then(|| text.to_owned())
-}
-
-fn timeout(span: Span) -> Duration {
-    span.limit().unwrap_or(NO_LIMIT)
-}
-
-/// A number within what is possible here; says so where it was not.
-fn bounded(
-    warnings: &mut Vec<String>,
-    (key, wanted): (&str, i64),
-    (least, most): (i64, i64),
-) -> i64 {
-    let used = wanted.clamp(least, most);
-    if used != wanted {
-        warnings
-            .push(format!("{key} = {wanted}: {least} to {most} are possible here; {used} is used"));
-    }
-    used
 }
 
 #[cfg(test)]

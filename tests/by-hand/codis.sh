@@ -1,0 +1,334 @@
+#!/usr/bin/env bash
+# The real programs of Codis around our proxy and our nodes, by hand: one line, PASS or FAIL, for each check; exit 0 only if all pass.
+#
+#   CODIS_DASHBOARD=… CODIS_ADMIN=… CODIS_FE=… CODIS_HA=… OLD_CODIS_PROXY=… tests/by-hand/codis.sh [SCENARIO…]
+#
+#   CODIS_DASHBOARD CODIS_ADMIN   must be given; what else is not given is not checked. All of one line, upstream's or the fork's
+#   SLIPWAY_BIN                   target/release/slipway by default
+#   COORDINATOR                   filesystem by default; etcd or zookeeper, if they are installed
+#   SLOTS RATE                    how many slots move (1024), under how many requests a second (2000)
+#   HA_SECONDS                    how long codis-ha runs beside it (30)
+#   KEEP=1                        keep the directory of data and logs
+#
+# Scenarios: api (all routes by admin and console, one proxy of ours, no load), and WHO-METHOD, who is ours, old or both (the proxies in front
+# of our nodes), and method is sync or semi-async: all slots to group 2 and back under checked load, the dashboard killed in between.
+# By default all of them.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+
+: "${CODIS_DASHBOARD:?the path of a codis-dashboard}" "${CODIS_ADMIN:?the path of a codis-admin}"
+CODIS_FE=${CODIS_FE:-} CODIS_HA=${CODIS_HA:-} OLD_CODIS_PROXY=${OLD_CODIS_PROXY:-}
+SLIPWAY_BIN=${SLIPWAY_BIN:-$PWD/target/release/slipway}
+COORDINATOR=${COORDINATOR:-filesystem} SLOTS=${SLOTS:-1024} RATE=${RATE:-2000} HA_SECONDS=${HA_SECONDS:-30}
+product=by-hand
+
+root=$(mktemp -d)
+declare -A pids=()
+failed=0
+
+# --- Processes: each with a name; all that run are killed at the end. ---
+
+# start NAME PROGRAM ARG…
+start() {
+    local name=$1
+    shift
+    "$@" >>"$dir/$name.out" 2>&1 &
+    pids[$name]=$!
+}
+
+runs() { kill -0 "${pids[$1]}" 2>/dev/null; }
+
+# stop NAME SIGNAL: and wait until it is gone.
+stop() {
+    kill -s "$2" "${pids[$1]}" 2>/dev/null || true
+    wait "${pids[$1]}" 2>/dev/null || true
+    unset "pids[$1]"
+}
+
+stop_all() {
+    local name
+    for name in "${!pids[@]}"; do stop "$name" KILL; done
+}
+
+finish() {
+    stop_all
+    if [[ -n ${KEEP:-} ]]; then echo "data and logs are in $root"; else rm -rf "$root"; fi
+}
+trap finish EXIT
+trap 'exit 143' HUP INT TERM
+
+# --- Words of the checks. ---
+
+# check TEXT COMMAND ARG…
+check() {
+    local text=$1 said
+    shift
+    if said=$("$@" 2>&1); then
+        printf 'PASS %s: %s\n' "$scenario" "$text"
+    else
+        printf 'FAIL %s: %s: %s\n' "$scenario" "$text" "$(tail -n 3 <<<"$said" | tr '\n' ' ' | cut -c 1-300)"
+        failed=$((failed + 1))
+    fi
+}
+
+# within SECONDS COMMAND ARG…: again and again until it succeeds.
+within() {
+    local end=$((SECONDS + $1))
+    shift
+    until "$@"; do
+        ((SECONDS < end)) || return 1
+        sleep 0.2
+    done
+}
+
+next_port=$((20000 + RANDOM % 10000))
+port() {
+    while :; do
+        next_port=$((next_port + 1))
+        (exec 3<>"/dev/tcp/127.0.0.1/$next_port") 2>/dev/null || break
+    done
+    addr=127.0.0.1:$next_port
+}
+
+admin() { "$CODIS_ADMIN" --dashboard="$dashboard" "$@"; }
+topom() { curl -sf --max-time 5 "http://$dashboard/topom"; }
+
+# says FILTER: the product's state fulfils it.
+says() { topom | jq -e "$1" >/dev/null; }
+
+# --- A product: two groups of one node of ours, a dashboard, some proxies. ---
+
+coordinator() {
+    case $COORDINATOR in
+        filesystem) place=$dir/rootfs && mkdir -p "$place" ;;
+        etcd)
+            port && place=$addr && port
+            start etcd etcd --data-dir "$dir/etcd" --enable-v2 --listen-client-urls "http://$place" \
+                --advertise-client-urls "http://$place" --listen-peer-urls "http://$addr"
+            within 20 curl -sf "http://$place/version" -o /dev/null
+            ;;
+        zookeeper)
+            port && place=$addr
+            mkdir -p "$dir/zookeeper"
+            printf 'tickTime=2000\ndataDir=%s\nclientPort=%s\nadmin.enableServer=false\n' "$dir/zookeeper" "${addr#*:}" >"$dir/zoo.cfg"
+            start zookeeper java -cp "/usr/share/java/*:/etc/zookeeper/conf" \
+                org.apache.zookeeper.server.quorum.QuorumPeerMain "$dir/zoo.cfg"
+            within 20 eval "(exec 3<>/dev/tcp/127.0.0.1/${addr#*:}) 2>/dev/null"
+            ;;
+    esac
+}
+
+node() {
+    port && local listen=$addr
+    port
+    printf 'data = "%s"\nlisten = "%s"\nadmin = "%s"\n' "$dir/$1" "$listen" "$addr" >"$dir/$1.toml"
+    start "$1" "$SLIPWAY_BIN" node --config "$dir/$1.toml"
+    nodes+=("$listen")
+}
+
+start_dashboard() {
+    start dashboard "$CODIS_DASHBOARD" --config="$dir/dashboard.toml"
+    within 20 eval 'says .model.token'
+}
+
+# proxy NAME KIND
+proxy() {
+    port && local listen=$addr
+    port
+    printf 'product_name = "%s"\nproto_type = "tcp4"\nproxy_addr = "%s"\nadmin_addr = "%s"\n' "$product" "$listen" "$addr" >"$dir/$1.toml"
+    case $2 in
+        ours) start "$1" "$SLIPWAY_BIN" proxy --config "$dir/$1.toml" --dashboard "$dashboard" --pidfile "$dir/$1.pid" ;;
+        old) start "$1" "$OLD_CODIS_PROXY" --config="$dir/$1.toml" --dashboard="$dashboard" ;;
+    esac
+    proxies+=("$listen")
+    proxy_admins+=("$addr")
+}
+
+# product METHOD KIND…: kinds of proxies.
+product() {
+    local method=$1 kind i=0
+    shift
+    dir=$root/$scenario nodes=() proxies=() proxy_admins=()
+    mkdir -p "$dir"
+    coordinator
+    port && dashboard=$addr
+    "$CODIS_DASHBOARD" --default-config | sed -e '/^coordinator_/d' -e '/^product_name/d' -e '/^admin_addr/d' -e '/^migration_method/d' >"$dir/dashboard.toml"
+    printf 'coordinator_name = "%s"\ncoordinator_addr = "%s"\nproduct_name = "%s"\nadmin_addr = "%s"\nmigration_method = "%s"\n' \
+        "$COORDINATOR" "$place" "$product" "$dashboard" "$method" >>"$dir/dashboard.toml"
+    node node1 && node node2
+    start_dashboard
+    check "the dashboard takes our nodes into groups" groups
+    for kind in "$@"; do
+        i=$((i + 1))
+        proxy "proxy$i" "$kind"
+    done
+    check "all proxies are online" within 30 says \
+        "[.stats.proxy.stats[] | select(.stats.online)] | length == $#"
+}
+
+groups() {
+    local id
+    for id in 1 2; do
+        admin --create-group --gid="$id"
+        within 20 admin --group-add --gid="$id" --addr="${nodes[id - 1]}"
+    done
+    admin --slots-assign --beg=0 --end=1023 --gid=1 --confirm
+    says '[.stats.slots[] | select(.group_id == 1)] | length == 1024'
+}
+
+# --- Load and moves. ---
+
+start_load() {
+    local i
+    for i in "${!proxies[@]}"; do
+        start "load$i" "$SLIPWAY_BIN" load --addr "${proxies[i]}" --rate "$((RATE / ${#proxies[@]}))" --seconds 36000 --json --mix "$mix"
+    done
+}
+
+# The loads found nothing wrong.
+end_load() {
+    local i status
+    for i in "${!proxies[@]}"; do
+        status=0
+        kill "${pids[load$i]}"
+        wait "${pids[load$i]}" || status=$?
+        unset "pids[load$i]"
+        [[ $status -eq 0 ]] || { cat "$dir/load$i.out" && return 1; }
+        jq -c '{requests: .requests, errors: .errors, max_us: .latency_us.max, p999_us: .latency_us.p999}' "$dir/load$i.out" >&3
+    done
+}
+
+order() { admin --slot-action --create-range --beg=0 --end=$((SLOTS - 1)) --gid="$1"; }
+arrived() { says "[.stats.slots[] | select(.id < $SLOTS and .group_id == $1 and (.action.state // \"\") == \"\")] | length == $SLOTS"; }
+some_arrived() { says "[.stats.slots[] | select(.id < $SLOTS and .group_id == $1)] | length > $((SLOTS / 8))"; }
+no_red_row() { says '[.stats.proxy.stats[] | select(.error or .timeout)] | length == 0'; }
+has_no_key() { [[ $(redis-cli -u "redis://${nodes[$1 - 1]}" DBSIZE) -eq 0 ]]; }
+
+kill_dashboard() {
+    stop dashboard KILL
+    case $COORDINATOR in
+        # The lock of one that was killed stays; who knows that it is dead takes it away.
+        filesystem | etcd | zookeeper) "$CODIS_ADMIN" --remove-lock --product="$product" "--$COORDINATOR=$place" ;;
+    esac
+    start_dashboard
+}
+
+moves() {
+    local method=$1
+    shift
+    product "$method" "$@"
+    start_load
+    sleep 2
+    check "$SLOTS slots are ordered to group 2" order 2
+    check "some have arrived" within 120 some_arrived 2
+    check "the dashboard is killed in the middle and another goes on" kill_dashboard
+    check "all have arrived" within $((120 + SLOTS / 2)) arrived 2
+    check "and back" order 1
+    check "all are back" within $((120 + SLOTS / 2)) arrived 1
+    check "no row is red" no_red_row
+    check "no client saw an error or a wrong value" end_load
+    [[ $SLOTS -ne 1024 ]] || check "group 2 has no key left" has_no_key 2
+    stop_all
+}
+
+# --- The routes, by those who use them. ---
+
+api() {
+    local verb
+    product semi-async ours
+    for verb in config model stats slots; do
+        check "codis-admin --proxy $verb" eval "'$CODIS_ADMIN' --proxy=${proxy_admins[0]} $verb | jq -e . >/dev/null"
+    done
+    for verb in --start --reset-stats --forcegc --log-level=debug --log-level=info; do
+        check "codis-admin --proxy $verb" "$CODIS_ADMIN" --proxy="${proxy_admins[0]}" "$verb"
+    done
+    check "a wrong password is refused with its reason" refused_for_its_password
+    check "the list of proxies" eval "admin --list-proxy | jq -e 'length == 1' >/dev/null"
+    check "reinit-proxy" admin --reinit-proxy --all
+    check "resync-group" admin --resync-group --all
+    check "one slot moves" eval 'admin --slot-action --create --sid=579 --gid=2 && within 30 says ".stats.slots[579].group_id == 2"'
+    check "some slots move" eval 'admin --slot-action --create-some --gid-from=1 --gid-to=2 --num-slots=5 &&
+        within 60 says "[.stats.slots[] | select(.group_id == 2)] | length == 6"'
+    check "the interval is set" eval 'admin --slot-action --interval=1000 && says ".stats.slot_action.interval == 1000"'
+    check "an action is removed" eval 'admin --slot-action --disabled=1 && admin --slot-action --create --sid=900 --gid=2 &&
+        admin --slot-action --remove --sid=900 && admin --slot-action --disabled=0'
+    check "a rebalance" eval 'admin --slot-action --interval=0 && admin --rebalance --confirm &&
+        within 300 says "[.stats.slots[] | select(.group_id == 2)] | length == 512"'
+    check "slots are assigned offline and back" eval 'admin --slots-assign --beg=1020 --end=1023 --offline --confirm &&
+        admin --slots-assign --beg=1020 --end=1023 --gid=2 --confirm'
+    check "slipway check finds nothing but what an assignment leaves" eval \
+        "'$SLIPWAY_BIN' check codis --dashboard $dashboard --json | jq -e '[.findings[] | select(.what | test(\"out of sync\") | not)] | length == 0' >/dev/null"
+    [[ -z $CODIS_FE ]] || console
+    [[ -z $CODIS_HA ]] || check "codis-ha removes nobody within $HA_SECONDS s" watchdog
+    proxy proxy2 ours
+    check "a second proxy comes online" within 30 says '[.stats.proxy.stats[] | select(.stats.online)] | length == 2'
+    check "remove-proxy ends it" remove_proxy2
+    stop proxy1 INT
+    proxies=() proxy_admins=()
+    proxy proxy3 ours
+    check "a dead proxy is forgotten by force" forget_the_dead
+    check "a proxy is shut down by hand" shut_down_proxy3
+    stop_all
+}
+
+gone() { ! runs "$1"; }
+
+remove_proxy2() {
+    admin --remove-proxy --addr="${proxy_admins[1]}" && within 10 gone proxy2 && [[ ! -e $dir/proxy2.pid ]]
+}
+
+forget_the_dead() {
+    within 20 says '.stats.proxy.models | length == 2' &&
+        admin --remove-proxy --addr="$(topom | jq -r '.stats.proxy.models[0].admin_addr')" --force &&
+        says '.stats.proxy.models | length == 1'
+}
+
+shut_down_proxy3() {
+    "$CODIS_ADMIN" --proxy="${proxy_admins[0]}" --shutdown && within 10 gone proxy3
+}
+
+refused_for_its_password() {
+    local said
+    ! said=$("$CODIS_ADMIN" --proxy="${proxy_admins[0]}" --auth=wrong --start 2>&1) && grep -q xauth <<<"$said"
+}
+
+console() {
+    port
+    printf '[{"name": "%s", "dashboard": "%s"}]\n' "$product" "$dashboard" >"$dir/list.json"
+    start fe "$CODIS_FE" --assets-dir="$(dirname "$CODIS_FE")/assets" --dashboard-list="$dir/list.json" --listen="$addr"
+    check "codis-fe lists the product" within 20 eval "curl -sf http://$addr/list | jq -e '.[0] == \"$product\"' >/dev/null"
+    check "codis-fe shows healthy proxies" within 20 eval \
+        "curl -sf 'http://$addr/topom?forward=$product' | jq -e '[.stats.proxy.stats[] | select(.stats.online and (.stats.sentinels.switched | not))] | length == 1' >/dev/null"
+    check "the link to a proxy's statistics" eval "curl -sf http://${proxy_admins[0]}/proxy/stats | jq -e '.ops.cmd and .runtime' >/dev/null"
+    stop fe KILL
+}
+
+watchdog() {
+    start ha "$CODIS_HA" --dashboard="$dashboard" --interval=1
+    sleep "$HA_SECONDS"
+    stop ha KILL
+    says '.stats.proxy.models | length == 1' && runs proxy1 && no_red_row
+}
+
+# --- Which ones. ---
+
+exec 3>&1
+everything='strings=4,counters=2,hashes=3,lists=3,sets=2,zsets=2,ttl=2,multi=2,missing=1'
+scenarios=("$@")
+if [[ $# -eq 0 ]]; then
+    scenarios=(api ours-semi-async ours-sync)
+    [[ -z $OLD_CODIS_PROXY ]] || scenarios+=(old-semi-async old-sync both-semi-async both-sync)
+fi
+"$CODIS_DASHBOARD" --version | sed -n 1p
+"$SLIPWAY_BIN" --version
+for scenario in "${scenarios[@]}"; do
+    mix=$everything
+    case $scenario in
+        api) api ;;
+        ours-*) moves "${scenario#*-}" ours ours ;;
+        old-*) moves "${scenario#*-}" old ;;
+        both-*) moves "${scenario#*-}" ours old ;;
+        *) echo "no scenario is called $scenario" >&2 && exit 2 ;;
+    esac
+done
+[[ $failed -eq 0 ]] || { echo "$failed checks failed" && exit 1; }
