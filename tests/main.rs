@@ -9,6 +9,7 @@ mod bad_input;
 mod big_slot;
 mod blocking;
 mod clients;
+mod codis;
 
 mod crash;
 mod dashboards;

@@ -8,7 +8,7 @@ mod router;
 pub mod sentinels;
 mod statistics;
 
-pub(crate) use router::Order;
+pub(crate) use router::{Order, Unfinished};
 pub(crate) use statistics::{History, run};
 
 pub use router::{Phase, Router};

@@ -129,7 +129,12 @@ impl Worker {
         }
         gate.take_on(self, &mut kept);
         if let Some(hold) = gate.holds.get_mut(&slot) {
+            let was_idle = hold.due_at().is_none() && hold.len() == 0;
             hold.keep(kept);
+            if was_idle {
+                // Nothing but this request's time will be up: the timer does not know of it yet.
+                gate.begun.notify_one();
+            }
         }
         drop(gate);
         self.settle(slot);
@@ -253,6 +258,7 @@ impl Worker {
         };
         let news = Route { node, epoch: moved.epoch, token: moved.token };
         if self.take_route(slot, Some(from), news) {
+            self.note_stray(from, slot, &moved.addr);
             self.metrics.redirects.add(1);
             failpoint::hit("proxy.moved");
         }

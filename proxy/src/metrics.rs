@@ -42,6 +42,8 @@ pub(crate) struct WorkerMetrics {
     pub(crate) bounces: [Cell; BOUNCES.len()],
     pub(crate) pushes: Cell,
     pub(crate) redirects: Cell,
+    /// Against what a dashboard has filled.
+    pub(crate) strays: Cell,
     pub(crate) repeats: [Cell; REPEATS.len()],
     pub(crate) holds: [Cell; HOLDS.len()],
     pub(crate) holds_open: Cell,
@@ -140,6 +142,7 @@ impl WorkerMetrics {
             bounces: Default::default(),
             pushes: Cell::default(),
             redirects: Cell::default(),
+            strays: Cell::default(),
             repeats: Default::default(),
             holds: Default::default(),
             holds_open: Cell::default(),

@@ -60,6 +60,10 @@ struct State {
     words: Vec<Vec<String>>,
     manner: Manner,
     silent_pushes: bool,
+    /// Knows no word of ours, as Redis.
+    plain: bool,
+    /// Connections that came, in all.
+    accepted: usize,
     /// How often each key was written.
     versions: HashMap<Vec<u8>, u64>,
     links: HashMap<u64, Link>,
@@ -96,6 +100,18 @@ impl FakeNode {
         };
         node.accept(listener);
         node
+    }
+
+    /// A node that knows none of our words, as Redis.
+    pub(crate) async fn start_plain() -> Self {
+        let node = Self::start().await;
+        node.state.lock().unwrap().plain = true;
+        node
+    }
+
+    /// Connections that came, in all.
+    pub(crate) fn accepted(&self) -> usize {
+        self.state.lock().unwrap().accepted
     }
 
     fn accept(&self, listener: TcpListener) {
@@ -225,6 +241,7 @@ impl FakeNode {
         let (sender, mut pushes) = mpsc::unbounded_channel();
         let link = {
             let mut state = self.state.lock().unwrap();
+            state.accepted += 1;
             state.last_link += 1;
             let link = state.last_link;
             state.links.insert(link, Link { sticky: HashSet::new(), pushes: sender });
@@ -473,6 +490,9 @@ impl State {
             words.iter().map(|w| String::from_utf8_lossy(w).into_owned()).collect();
         if text[0].eq_ignore_ascii_case("slipway") {
             self.words.push(text.clone());
+            if self.plain {
+                return b"-ERR unknown command 'SLIPWAY'\r\n".to_vec();
+            }
             return self.word(link, &text).into_bytes();
         }
         if text[0].eq_ignore_ascii_case("hello") {

@@ -14,6 +14,7 @@ mod commands;
 mod discovery;
 mod failover;
 mod fake;
+mod fills;
 mod losing;
 mod moving;
 mod plain;

@@ -32,7 +32,7 @@ failed=0
 start() {
     local name=$1
     shift
-    "$@" >>"$dir/$name.out" 2>&1 &
+    "$@" >>"$dir/$name.out" 2>&1 3>&- &
     pids[$name]=$!
 }
 
@@ -61,12 +61,13 @@ trap 'exit 143' HUP INT TERM
 
 # check TEXT COMMAND ARG…
 check() {
-    local text=$1 said
+    local text=$1
     shift
-    if said=$("$@" 2>&1); then
+    # Not in a shell of its own: what is started is to be known here.
+    if "$@" >"$dir/said" 2>&1; then
         printf 'PASS %s: %s\n' "$scenario" "$text"
     else
-        printf 'FAIL %s: %s: %s\n' "$scenario" "$text" "$(tail -n 3 <<<"$said" | tr '\n' ' ' | cut -c 1-300)"
+        printf 'FAIL %s: %s: %s\n' "$scenario" "$text" "$(tail -n 3 "$dir/said" | tr '\n' ' ' | cut -c 1-600)"
         failed=$((failed + 1))
     fi
 }
@@ -181,7 +182,9 @@ groups() {
 start_load() {
     local i
     for i in "${!proxies[@]}"; do
-        start "load$i" "$SLIPWAY_BIN" load --addr "${proxies[i]}" --rate "$((RATE / ${#proxies[@]}))" --seconds 36000 --json --mix "$mix"
+        "$SLIPWAY_BIN" load --addr "${proxies[i]}" --rate "$((RATE / ${#proxies[@]}))" --seconds 36000 --json \
+            --mix "$mix" >"$dir/load$i.json" 2>>"$dir/load$i.out" &
+        pids[load$i]=$!
     done
 }
 
@@ -193,8 +196,8 @@ end_load() {
         kill "${pids[load$i]}"
         wait "${pids[load$i]}" || status=$?
         unset "pids[load$i]"
-        [[ $status -eq 0 ]] || { cat "$dir/load$i.out" && return 1; }
-        jq -c '{requests: .requests, errors: .errors, max_us: .latency_us.max, p999_us: .latency_us.p999}' "$dir/load$i.out" >&3
+        [[ $status -eq 0 ]] || { cat "$dir/load$i.json" "$dir/load$i.out" && return 1; }
+        jq -c '{requests: .requests, max_us: .latency_us.max, p999_us: .latency_us.p999}' "$dir/load$i.json" >&3
     done
 }
 

@@ -111,6 +111,10 @@ pub(super) fn strlen(store: &mut Store, call: &Call<'_>, out: &mut Reply<'_>) ->
 pub(super) fn getrange(store: &mut Store, call: &Call<'_>, out: &mut Reply<'_>) -> Done {
     let (start, stop) = (call.int(2)?, call.int(3)?);
     let value = text(store, call.key())?.cloned().unwrap_or_default();
+    if !call.is_pika() && start < 0 && stop < start {
+        out.bulk(b"");
+        return Ok(());
+    }
     // Unlike a list's, an end before the first byte is the first byte.
     let stop = stop.max(-(value.len() as i64));
     out.bulk(&value[span(start, stop, value.len())]);

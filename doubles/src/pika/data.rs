@@ -162,7 +162,9 @@ impl Data {
             call.from(1).iter().for_each(|key| {
                 self.cache.remove(key);
             });
-        } else if matches!(row.name, "mset" | "msetnx" | "bitop" | "smove" | "rpoplpush")
+        } else if row.name == "rpoplpush" {
+            // 4.0.1 does not tell the cache: LRANGE goes on showing the element that has gone.
+        } else if matches!(row.name, "mset" | "msetnx" | "bitop" | "smove")
             || row.name.ends_with("store")
         {
             // Keys of several values: forgotten.

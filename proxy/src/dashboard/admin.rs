@@ -175,7 +175,7 @@ impl Parts {
     /// Everything but the slots: what is sent to those who do not ask.
     pub fn report(&self) -> Overview {
         Overview {
-            version: service::telemetry::VERSION.to_owned(),
+            version: format!("slipway {}", service::telemetry::VERSION),
             compile: service::telemetry::COMMIT.unwrap_or("unknown").to_owned(),
             config: self.statistics.config(),
             model: Some(Model::clone(&self.model)),

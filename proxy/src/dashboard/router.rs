@@ -49,7 +49,15 @@ pub enum Phase {
 /// What every worker is to do, and whom it tells that it has.
 pub(crate) struct Order {
     pub(crate) plans: Arc<[Plan]>,
-    pub(crate) done: oneshot::Sender<Result<(), String>>,
+    pub(crate) done: oneshot::Sender<Result<(), Unfinished>>,
+}
+
+/// What of a fill was not done, and why. Those slots are as they were.
+#[derive(Debug)]
+pub(crate) struct Unfinished {
+    /// By number.
+    pub(crate) slots: BTreeSet<i64>,
+    pub(crate) why: String,
 }
 
 /// How one worker gets its orders.
@@ -63,6 +71,15 @@ struct Desk {
 #[derive(Debug)]
 struct Filling {
     settled: Vec<Slot>,
+}
+
+/// Where a slot is that not all workers have at the same node; no address is like this.
+const UNKNOWN: &str = "?";
+
+impl Filling {
+    fn place(&mut self, id: i64) -> Option<&mut Slot> {
+        usize::try_from(id).ok().and_then(|id| self.settled.get_mut(id))
+    }
 }
 
 /// Who fills.
@@ -131,6 +148,12 @@ impl Router {
 
     async fn apply(&self, filled: Vec<Slot>, by: By) -> Result<(), String> {
         let mut filling = self.filling.lock().await;
+        if self.phase() == Phase::Closed {
+            return Err(CLOSED_ROUTER.to_owned());
+        }
+        // A slot that is filled twice ends as the last one says.
+        let filled: BTreeMap<i64, Slot> = filled.into_iter().map(|slot| (slot.id, slot)).collect();
+        let filled: Vec<Slot> = filled.into_values().collect();
         self.probe(&filled).await;
         let (mut taken, mut settled, mut refused) = (Vec::new(), Vec::new(), Ok(()));
         for slot in filled {
@@ -146,9 +169,12 @@ impl Router {
                 }
             }
         }
-        self.carry_out(&mut filling, settled).await?;
+        let done = self.carry_out(&mut filling, settled).await.map_err(|unfinished| {
+            taken.retain(|slot| !unfinished.slots.contains(&slot.id));
+            unfinished.why
+        });
         self.install(taken, by);
-        refused
+        done.and(refused)
     }
 
     fn install(&self, filled: Vec<Slot>, by: By) {
@@ -168,8 +194,8 @@ impl Router {
         self.slots.store(Arc::new(slots));
     }
 
-    /// Has every worker do what differs, and waits for all of them.
-    async fn carry_out(&self, filling: &mut Filling, settled: Vec<Slot>) -> Result<(), String> {
+    /// Has every worker do what differs, and waits for all of them. What one could not do in time the others take back.
+    async fn carry_out(&self, filling: &mut Filling, settled: Vec<Slot>) -> Result<(), Unfinished> {
         let plans: Arc<[Plan]> = plan(&filling.settled, settled).into();
         if plans.is_empty() {
             return Ok(());
@@ -182,18 +208,57 @@ impl Router {
             let _ = desk.orders.send(Order { plans: Arc::clone(&plans), done });
             answers.push(answer);
         }
-        let mut result = Ok(());
+        let mut left = Vec::new();
+        let mut all = Unfinished { slots: BTreeSet::new(), why: String::new() };
         for answer in answers {
-            result = result.and(answer.await.unwrap_or(Ok(())));
+            let Ok(Err(unfinished)) = answer.await else {
+                left.push(BTreeSet::new());
+                continue;
+            };
+            all.slots.extend(&unfinished.slots);
+            all.why = unfinished.why;
+            left.push(unfinished.slots);
         }
-        result?;
-        for plan in plans.iter() {
-            let id = usize::try_from(plan.slot.id).ok();
-            if let Some(place) = id.and_then(|id| filling.settled.get_mut(id)) {
+        let (undone, done): (Vec<&Plan>, Vec<&Plan>) =
+            plans.iter().partition(|plan| all.slots.contains(&plan.slot.id));
+        for plan in done {
+            if let Some(place) = filling.place(plan.slot.id) {
                 place.clone_from(&plan.slot);
             }
         }
-        Ok(())
+        if undone.is_empty() {
+            return Ok(());
+        }
+        self.take_back(filling, &undone, &left).await;
+        Err(all)
+    }
+
+    /// Workers that have done what others have not go back: else the next fill, which may say what holds already, would change nothing there.
+    async fn take_back(&self, filling: &mut Filling, undone: &[&Plan], left: &[BTreeSet<i64>]) {
+        let mut answers = Vec::new();
+        for (desk, left) in self.workers.iter().zip(left) {
+            let ahead = undone.iter().filter(|plan| !left.contains(&plan.slot.id));
+            let plans: Arc<[Plan]> = ahead
+                .filter_map(|plan| {
+                    let before = filling.place(plan.slot.id)?.clone();
+                    Some(Plan::new(&plan.slot, before))
+                })
+                .collect();
+            let (done, answer) = oneshot::channel();
+            if !plans.is_empty() && desk.orders.send(Order { plans, done }).is_ok() {
+                answers.push(answer);
+            }
+        }
+        for answer in answers {
+            let Ok(Err(unfinished)) = answer.await else { continue };
+            tracing::warn!(why = unfinished.why, "a fill that failed could not be taken back");
+            for &id in &unfinished.slots {
+                // Whatever is filled next is carried out.
+                if let Some(place) = filling.place(id) {
+                    *place = Slot { backend_addr: UNKNOWN.to_owned(), ..Slot::offline(id) };
+                }
+            }
+        }
     }
 
     /// What remains of a filled slot for the workers: where it is, or is to be asked for, and whether it is locked.
@@ -235,10 +300,13 @@ impl Router {
         self.dialects.get(addr).map(|dialect| *dialect).unwrap_or_default()
     }
 
-    /// Asks the nodes that nobody has heard of yet what they are.
+    /// Asks the nodes of slots that change, of which nobody has heard yet, what they are.
     async fn probe(&self, filled: &[Slot]) {
+        let installed = self.slots.load();
+        let place = |slot: &Slot| usize::try_from(slot.id).ok().and_then(|id| installed.get(id));
         let addrs: BTreeSet<&str> = filled
             .iter()
+            .filter(|slot| place(slot) != Some(slot))
             .flat_map(|s| [s.backend_addr.as_str(), s.migrate_from.as_str()])
             .collect();
         let mut asked = JoinSet::new();
@@ -273,7 +341,7 @@ impl Router {
             let mut filling = self.filling.lock().await;
             let settled =
                 self.slots.load().iter().filter_map(|slot| self.settle(slot).ok()).collect();
-            if let Err(why) = self.carry_out(&mut filling, settled).await {
+            if let Err(Unfinished { why, .. }) = self.carry_out(&mut filling, settled).await {
                 tracing::warn!(why, "what was filled could not be applied again");
             }
         }
@@ -312,7 +380,7 @@ impl Router {
         let mut filling = self.filling.lock().await;
         let offline: Vec<Slot> =
             filling.settled.iter().map(|slot| Slot::offline(slot.id)).collect();
-        if let Err(why) = self.carry_out(&mut filling, offline.clone()).await {
+        if let Err(Unfinished { why, .. }) = self.carry_out(&mut filling, offline.clone()).await {
             tracing::warn!(why, "not every slot is drained");
         }
         self.install(offline, By::Dashboard);

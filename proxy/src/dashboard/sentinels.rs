@@ -10,7 +10,7 @@ mod ask;
 mod masters;
 
 use super::Router;
-use ask::{masters_of, run_id, subscribe};
+use ask::{SILENCE_TIME, masters_of, run_id, subscribe};
 use codis::model::{self, SentinelStats, Slot};
 use masters::{Master, elected, majority};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -160,7 +160,7 @@ impl Watcher<'_> {
             let (server, product) = (server.clone(), self.product.to_owned());
             let subscribed = subscribed.clone();
             tasks.spawn(async move {
-                let told = subscribe(&server, &product, subscribed).await;
+                let told = subscribe(&server, &product, subscribed, SILENCE_TIME).await;
                 if let Err(why) = &told {
                     tracing::warn!(sentinel = server, why, "sentinels: the subscription failed");
                 }

@@ -82,6 +82,7 @@ fn families(shared: &Shared) -> Vec<MetricFamily> {
     sum.counters("bounces_total", "Requests that a node turned away, by word. Clients see none of them.", "word", &BOUNCES, |m| &m.bounces);
     sum.counters("repeats_total", "Requests sent again, by what had become of the first sending.", "reason", &REPEATS, |m| &m.repeats);
     sum.counter("redirects_total", "Slots a node sent us elsewhere for.", |m| &m.redirects);
+    sum.counter("strays_total", "Slots that a node has granted to another than the codis-dashboard says; the nodes are followed.", |m| &m.strays);
     sum.counter("pushes_total", "News from nodes about slots.", |m| &m.pushes);
     sum.counter("slot_questions_total", "How often a node was asked where a slot is.", |m| &m.where_asked);
     sum.counter("unseal_requests_total", "How often a node was asked to give a handoff up.", |m| &m.unseals);

@@ -3,7 +3,7 @@
 //! The steps come from [`codis::fill`]. A slot is drained when nothing of it is on its way, and no command that blocks waits at the old node.
 
 use super::Worker;
-use crate::dashboard::Order;
+use crate::dashboard::{Order, Unfinished};
 use crate::private::{CallOff, Nudge};
 use crate::routes::{NOBODY, NodeIndex};
 use cluster::route::Route;
@@ -85,7 +85,7 @@ impl Worker {
         }
     }
 
-    async fn carry_out(self: &Rc<Self>, plans: &[Plan]) -> Result<(), String> {
+    async fn carry_out(self: &Rc<Self>, plans: &[Plan]) -> Result<(), Unfinished> {
         let mut waiting: Vec<&Plan> = Vec::new();
         let mut slots = HashSet::new();
         for plan in plans {
@@ -115,9 +115,30 @@ impl Worker {
             if timeout_at(end, self.fills.drained.notified()).await.is_err() {
                 let why = self.busy_line(plan);
                 waiting.iter().filter_map(|plan| slot_of(plan)).for_each(|slot| self.unlock(slot));
-                return Err(why);
+                let slots = waiting.iter().map(|plan| plan.slot.id).collect();
+                return Err(Unfinished { slots, why });
             }
             self.tick();
+        }
+    }
+
+    /// A node says that a slot is at another one than a fill that moves nothing says.
+    pub(crate) fn note_stray(&self, from: NodeIndex, slot: Slot, owner: &str) {
+        let Some(router) = &self.shared.router else { return };
+        let slots = router.slots();
+        let Some(filled) = slots.get(usize::from(slot.0)) else { return };
+        let is_stray = filled.migrate_from.is_empty()
+            && filled.backend_addr == *self.routes.addr(from)
+            && filled.backend_addr != owner;
+        if is_stray {
+            self.metrics.strays.add(1);
+            tracing::warn!(
+                %slot,
+                filled = filled.backend_addr,
+                owner,
+                "the dashboard says that the slot is at a node which has granted it to another; the owner is followed. If the grant was wrong: \
+                 slipway slots force-own"
+            );
         }
     }
 

@@ -76,7 +76,7 @@ pub(crate) fn run(args: &AdoptArgs) -> Result<ExitCode> {
 }
 
 async fn take_over(product: &Product, args: &AdoptArgs, extent: Extent) -> Result<ExitCode> {
-    let adoption = plan::adoption(product, kept_cluster(&args.data));
+    let adoption = plan::adoption(product, kept_cluster(&args.data)?);
     let adoption = match adoption {
         Ok(adoption) => adoption,
         Err(reasons) => return Ok(refuse(product, args, reasons)),
@@ -100,10 +100,14 @@ async fn take_over(product: &Product, args: &AdoptArgs, extent: Extent) -> Resul
     Ok(ExitCode::SUCCESS)
 }
 
-/// The cluster that an earlier run has founded there.
-fn kept_cluster(data: &Path) -> Option<String> {
-    let text = std::fs::read_to_string(data.join(control::store::FILE)).ok()?;
-    Some(serde_json::from_str::<State>(&text).ok()?.cluster)
+/// The cluster that an earlier run has founded there; an error if the state cannot be read, or a controller runs on it.
+fn kept_cluster(data: &Path) -> Result<Option<String>, control::Error> {
+    if !data.join(control::store::FILE).exists() {
+        return Ok(None);
+    }
+    let gone = || control::Error::Mismatch("the state has vanished".to_owned());
+    let store = Store::open(data, || Err(gone()))?;
+    Ok(Some(store.state().cluster.clone()))
 }
 
 /// The dashboard's word counts no more at this node, the controller's does.

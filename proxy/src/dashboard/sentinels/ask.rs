@@ -13,6 +13,8 @@ use tokio::time::timeout;
 const CHANNEL: &str = "+switch-master";
 /// For a connection, and for the answer to a SUBSCRIBE.
 const SUBSCRIBE_TIME: Duration = Duration::from_secs(5);
+/// A sentinel that is subscribed to and says nothing for so long is asked whether it is there; after as long again it is not.
+pub(super) const SILENCE_TIME: Duration = Duration::from_secs(10);
 /// An answer that we are ready to hold: a few hundred masters of a thousand bytes each are far below.
 const ANSWER_BYTES_MAX: usize = 4 << 20;
 
@@ -28,13 +30,30 @@ impl Connection {
     }
 
     async fn ask(&mut self, words: &[&str]) -> Result<Value, String> {
-        let mut request = Vec::new();
-        let words: Vec<&[u8]> = words.iter().map(|word| word.as_bytes()).collect();
-        encode_request(&mut request, &words);
-        self.stream.write_all(&request).await.map_err(|error| error.to_string())?;
+        self.send(words).await?;
         self.next().await
     }
 
+    async fn send(&mut self, words: &[&str]) -> Result<(), String> {
+        let mut request = Vec::new();
+        let words: Vec<&[u8]> = words.iter().map(|word| word.as_bytes()).collect();
+        encode_request(&mut request, &words);
+        self.stream.write_all(&request).await.map_err(|error| error.to_string())
+    }
+
+    /// The next message, if the other side is there.
+    async fn next_of_a_living(&mut self, silence: Duration) -> Result<Value, String> {
+        if let Ok(message) = timeout(silence, self.next()).await {
+            return message;
+        }
+        let asked = async {
+            self.send(&["PING"]).await?;
+            self.next().await
+        };
+        timeout(silence, asked).await.unwrap_or_else(|_| Err("it has fallen silent".to_owned()))
+    }
+
+    /// Safe to drop half-way.
     async fn next(&mut self) -> Result<Value, String> {
         loop {
             if let Some((value, len)) = decode(&self.input).map_err(|error| error.to_string())? {
@@ -59,11 +78,13 @@ pub(super) async fn masters_of(server: &str, product: &str) -> Result<Vec<Master
     read_masters(&answer, product)
 }
 
-/// Says when it is subscribed, and returns when a failover of the product is told. How long that takes is the caller's.
+/// Says when it is subscribed, and returns when a failover of the product is told. How long that takes is the caller's; a sentinel that is silent
+/// for twice `silence` is lost.
 pub(super) async fn subscribe(
     server: &str,
     product: &str,
     subscribed: mpsc::Sender<()>,
+    silence: Duration,
 ) -> Result<(), String> {
     let begun = timeout(SUBSCRIBE_TIME, async {
         let mut connection = Connection::open(server).await?;
@@ -78,7 +99,7 @@ pub(super) async fn subscribe(
     _ = subscribed.try_send(());
     drop(subscribed);
     loop {
-        let message = connection.next().await?;
+        let message = connection.next_of_a_living(silence).await?;
         match words(&message).as_slice() {
             ["message", CHANNEL, text] => {
                 tracing::warn!(sentinel = server, text, "sentinels: a failover is told");
@@ -86,7 +107,8 @@ pub(super) async fn subscribe(
                     return Ok(());
                 }
             }
-            other => return Err(format!("it says what nobody asked for: {other:?}")),
+            // It is there: "pong", or an error of one that knows no PING here.
+            _ => {}
         }
     }
 }
@@ -102,4 +124,66 @@ pub(super) async fn run_id(server: &str) -> Option<String> {
     let answer = Connection::open(server).await.ok()?.ask(&["INFO", "server"]).await.ok()?;
     let line = answer.as_str()?.lines().find_map(|line| line.strip_prefix("run_id:"))?;
     Some(line.trim().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::net::TcpListener;
+
+    const SILENCE: Duration = Duration::from_millis(100);
+    const SUBSCRIBED: &[u8] = b"*3\r\n$9\r\nsubscribe\r\n$14\r\n+switch-master\r\n:1\r\n";
+
+    /// A sentinel that answers each request with the next of these, and then with nothing.
+    async fn sentinel(answers: Vec<&'static [u8]>) -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut input = BytesMut::new();
+            for answer in answers {
+                while decode(&input).unwrap().is_none() {
+                    stream.read_buf(&mut input).await.unwrap();
+                }
+                let (_, len) = decode(&input).unwrap().unwrap();
+                input.advance(len);
+                stream.write_all(answer).await.unwrap();
+            }
+            // Until the other side goes.
+            while stream.read_buf(&mut input).await.is_ok_and(|len| len > 0) {}
+        });
+        address
+    }
+
+    async fn heard(answers: Vec<&'static [u8]>) -> Result<(), String> {
+        let (subscribed, mut count) = mpsc::channel(1);
+        let address = sentinel(answers).await;
+        let told = subscribe(&address, "demo", subscribed, SILENCE).await;
+        assert_eq!(count.recv().await, Some(()));
+        told
+    }
+
+    #[tokio::test]
+    async fn a_sentinel_that_falls_silent_is_lost() {
+        assert_eq!(heard(vec![SUBSCRIBED]).await.unwrap_err(), "it has fallen silent");
+    }
+
+    #[tokio::test]
+    async fn a_sentinel_that_is_there_is_heard_however_late() {
+        const PONG: &[u8] = b"*2\r\n$4\r\npong\r\n$0\r\n\r\n";
+        const OTHER: &[u8] =
+            b"*3\r\n$7\r\nmessage\r\n$14\r\n+switch-master\r\n$15\r\nother-1 a 1 b 2\r\n";
+        const OURS: &[u8] =
+            b"*3\r\n$7\r\nmessage\r\n$14\r\n+switch-master\r\n$14\r\ndemo-1 a 1 b 2\r\n";
+        let answers = vec![SUBSCRIBED, PONG, b"-ERR no PING here\r\n", OTHER, OURS];
+        assert_eq!(heard(answers).await, Ok(()));
+    }
+
+    #[tokio::test]
+    async fn who_does_not_subscribe_us_is_no_sentinel() {
+        let (subscribed, _count) = mpsc::channel(1);
+        let address = sentinel(vec![b"-ERR unknown command\r\n"]).await;
+        let told = subscribe(&address, "demo", subscribed, SILENCE).await;
+        assert!(told.unwrap_err().contains("does not subscribe us"));
+    }
 }
