@@ -76,7 +76,10 @@ struct Args {
 }
 
 fn main() -> Result<()> {
-    let args = Args::parse();
+    let mut args = Args::parse();
+    // What make passes on is empty when nothing was chosen.
+    args.cases.retain(|name| !name.is_empty());
+    args.subjects.retain(|name| !name.is_empty());
     if args.list {
         return list(&args);
     }
