@@ -26,6 +26,7 @@ use protocol::slicer::{Args, slice_request};
 use service::failpoint;
 use std::collections::HashMap;
 use std::rc::Rc;
+use std::time::Duration;
 use tokio::sync::Notify;
 
 /// All holds of one worker.
@@ -247,9 +248,12 @@ impl Worker {
     /// A node names the owner of a slot.
     pub(crate) fn learn(&self, from: NodeIndex, slot: Slot, moved: &Moved) {
         let node = match &self.shared.router {
-            // A group may have another primary by now.
+            // If it is down, its group may have another primary by now.
             Some(router) => {
-                let node = self.routes.node(&router.current(&moved.addr));
+                let named = self.routes.node(&moved.addr);
+                let is_down = self.health.given_up_at(named, Duration::ZERO).is_some();
+                let current = is_down.then(|| self.routes.node(&router.current(&moved.addr)));
+                let node = current.unwrap_or(named);
                 // Nodes of ours hand slots to nodes of ours.
                 self.dialects.learn(node, Dialect::Slipway);
                 node

@@ -44,7 +44,7 @@ enum Command {
     /// Say how the cluster is; exit status 3 if something is not as it should be
     Status(ShowArgs),
     /// List the slots: who owns them, and which are on their way
-    Slots(ShowArgs),
+    Slots(SlotsArgs),
     /// Move slots to a group, and watch until they have arrived
     Migrate(MigrateArgs),
     /// Let nothing begin and no slot change hands, until `resume`
@@ -85,6 +85,23 @@ pub(crate) struct ShowArgs {
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// The flags of `slipway slots`.
+#[derive(Args, Clone, Debug)]
+#[command(args_conflicts_with_subcommands = true)]
+pub(crate) struct SlotsArgs {
+    #[command(subcommand)]
+    pub(crate) word: Option<SlotsWord>,
+    #[command(flatten)]
+    pub(crate) show: ShowArgs,
+}
+
+/// What else can be done with slots.
+#[derive(Clone, Debug, Subcommand)]
+pub(crate) enum SlotsWord {
+    /// Make a node the owner of slots whose owner is gone for good: what only the lost owner had is lost
+    ForceOwn(operate::force_own::ForceOwnArgs),
 }
 
 /// Where `slipway up` has its controller unless it is told otherwise.

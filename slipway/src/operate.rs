@@ -2,12 +2,15 @@
 
 pub(crate) mod adopt;
 pub(crate) mod check;
+pub(crate) mod force_own;
 pub(crate) mod human;
 mod migrate;
 mod progress;
 mod show;
 
-use crate::cli::{FAILED, MigrateArgs, PaceArgs, ShowArgs, UNREACHABLE, USAGE, WordArgs};
+use crate::cli::{
+    FAILED, MigrateArgs, PaceArgs, ShowArgs, SlotsArgs, SlotsWord, UNREACHABLE, USAGE, WordArgs,
+};
 use crate::say;
 use anyhow::Result;
 use control::docs::{Pace, SlotsRequest};
@@ -41,7 +44,11 @@ pub(crate) fn status(args: &ShowArgs) -> Result<ExitCode> {
     })
 }
 
-pub(crate) fn slots(args: &ShowArgs) -> Result<ExitCode> {
+pub(crate) fn slots(args: &SlotsArgs) -> Result<ExitCode> {
+    if let Some(SlotsWord::ForceOwn(args)) = &args.word {
+        return force_own::run(args);
+    }
+    let args = &args.show;
     ask(args, async |client| {
         show::slots(&client.slots().await?, args.json);
         Ok(ExitCode::SUCCESS)

@@ -1,4 +1,4 @@
-//! What client libraries say first, byte by byte as they send it, and that each can go on from there.
+//! What client libraries say first, as their documentation and sources have it, and that each can go on from there.
 
 use harness::product::{Kind, Parts, Product};
 use harness::resp::Client;

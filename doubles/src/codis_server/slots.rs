@@ -6,7 +6,7 @@ use crate::commands::{Refused, int};
 use crate::store::Bytes;
 use protocol::reply::{Reply, errors};
 
-/// SLOTSINFO [start [count]]
+/// `SLOTSINFO [start [count]]`
 pub(crate) fn info(
     state: &mut State,
     database: i64,

@@ -46,7 +46,7 @@ pub(super) fn scard(store: &mut Store, call: &Call<'_>, out: &mut Reply<'_>) -> 
     Ok(())
 }
 
-/// SPOP key [count]. Takes the first members. Pika answers an array of one where Redis answers a bulk.
+/// `SPOP key [count]`. Takes the first members. Pika answers an array of one where Redis answers a bulk.
 pub(super) fn spop(store: &mut Store, call: &Call<'_>, out: &mut Reply<'_>) -> Done {
     let counted = call.words.len() > 2;
     let count = if counted { call.int(2)? } else { 1 };

@@ -12,7 +12,7 @@ use protocol::glob;
 use protocol::reply::{Reply, errors};
 use std::sync::Arc;
 
-/// SLOTSINFO [start [count]]
+/// `SLOTSINFO [start [count]]`
 pub(crate) fn info(data: &mut Data, words: &[Bytes], out: &mut Reply<'_>) -> Result<(), Refused> {
     let mut end = i64::from(data.slots().get());
     let number = |at: usize| int(&words[at]).ok_or(Refused::from(errors::NOT_INTEGER));
