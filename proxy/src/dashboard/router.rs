@@ -3,7 +3,7 @@
 //! Reads never wait for a fill: statistics must be answered within a second whatever happens, or codis-ha removes us.
 //!
 //! What is filled is law for plain nodes. Nodes of ours own the truth about their slots: for them it is a hint of where to ask, and neither locks
-//! nor `migrate_from` hold a request up. [`Settled`] is what remains of a filled slot for the workers.
+//! nor `migrate_from` hold a request up. A settled slot is what remains of a filled slot for the workers.
 
 use super::fill::{Fill, Order, Unfinished};
 use crate::config::Config;
