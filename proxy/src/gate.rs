@@ -11,7 +11,7 @@ pub(crate) use timer::run as run_timer;
 
 use crate::dialect::Dialect;
 use crate::metrics::{HeldEnd, HoldKind, Pressure, Refused, Repeat};
-use crate::request::{Kept, Origin, Request, Slots};
+use crate::request::{FlavourIndex, Kept, Origin, Request, Slots};
 use crate::routes::{NOBODY, NodeIndex, Way};
 use crate::session::Session;
 use crate::session::replies::{Frame, Outcome};
@@ -124,6 +124,7 @@ impl Worker {
         let mut gate = self.gate.borrow_mut();
         if let Way::Open(node) = self.routes.way(slot) {
             if self.health.is_given_up(node, self.now(), self.config.hold.node_down) {
+                self.ask_elsewhere(slot, node);
                 return self.fail_node_down(&kept.request.origin, node);
             }
             gate.hold(self, slot, HoldKind::NodeDown).cut_off(node, self.routes.route(slot));
@@ -231,8 +232,11 @@ impl Worker {
     pub(crate) fn news(self: &Rc<Self>, from: NodeIndex, slot: Slot, news: News) {
         tracing::debug!(%slot, node = %self.routes.addr(from), ?news, "news of a slot");
         match news {
-            News::Open => {
-                if self.routes.route(slot).node == from
+            News::Open(epoch) => {
+                let belief = self.routes.route(slot);
+                if let Some(epoch) = epoch.filter(|&e| belief.node != from && e > belief.epoch) {
+                    self.take_route(slot, Some(from), Route { node: from, epoch, token: None });
+                } else if belief.node == from
                     && let Some(hold) = self.gate.borrow_mut().holds.get_mut(&slot)
                 {
                     hold.opened();
@@ -413,6 +417,19 @@ impl Worker {
                 session.watch_failed(self, *number, line, outcome)
             }
             Origin::Nobody | Origin::Where(_) => {}
+        }
+    }
+
+    /// The owner that nodes name is down: the node that is filled may have been made the owner since.
+    fn ask_elsewhere(self: &Rc<Self>, slot: Slot, down: NodeIndex) {
+        let hint = self.fills.hint(slot);
+        if hint == NOBODY || hint == down || !self.is_ours(hint) {
+            return;
+        }
+        let upstream = self.upstream(self.key(hint, slot, FlavourIndex::default()));
+        if upstream.is_up() && self.fills.may_ask(slot, self.now()) {
+            self.metrics.where_asked.add(1);
+            upstream.say(self, Origin::Where(slot), &["SLIPWAY", "WHERE", &slot.to_string()]);
         }
     }
 

@@ -45,8 +45,8 @@ impl Word {
 /// What a node says about a slot without having been sent a request for it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum News {
-    /// It serves the slot.
-    Open,
+    /// It serves the slot; of which epoch, if it says so.
+    Open(Option<Epoch>),
     /// It will serve it, or know more, later.
     NotYet,
     /// Another node owns it.
@@ -83,7 +83,7 @@ pub(crate) fn push(frame: &[u8]) -> Option<(Slot, News)> {
     }
     let slot = Slot(text(2)?.parse().ok()?);
     match text(1)?.as_str() {
-        "open" => Some((slot, News::Open)),
+        "open" => Some((slot, News::Open(None))),
         "moved" => Some((slot, News::Moved(moved(&text(3)?, &text(4)?, &text(5)?)?))),
         _ => None,
     }
@@ -95,7 +95,7 @@ pub(crate) fn state(reply: &[u8]) -> Option<News> {
     let items = value.as_items()?;
     let text = |index: usize| items.get(index).and_then(text_of);
     match text(0)?.as_str() {
-        "unclaimed" | "owned" => Some(News::Open),
+        "unclaimed" | "owned" => Some(News::Open(text(1)?.parse().ok().map(Epoch))),
         "sealed" | "doubt" | "importing" | "ready" => Some(News::NotYet),
         "granted" | "absent" | "refused" => Some(match text(2)?.as_str() {
             "-" => News::Unknown,
@@ -145,7 +145,7 @@ mod tests {
 
     #[test]
     fn pushes_say_where_a_slot_is() {
-        assert_eq!(push(b">3\r\n+slipway\r\n+open\r\n:5\r\n"), Some((Slot(5), News::Open)));
+        assert_eq!(push(b">3\r\n+slipway\r\n+open\r\n:5\r\n"), Some((Slot(5), News::Open(None))));
         let frame =
             b">6\r\n$7\r\nslipway\r\n$5\r\nmoved\r\n$1\r\n5\r\n$1\r\n8\r\n$3\r\nh:1\r\n$1\r\n-\r\n";
         let moved = Moved { epoch: Epoch(8), addr: "h:1".to_owned(), token: None };
@@ -158,7 +158,7 @@ mod tests {
         let answer = |state: &str, addr: &str| {
             format!("*4\r\n+{state}\r\n:7\r\n+{addr}\r\n+-\r\n").into_bytes()
         };
-        assert_eq!(state(&answer("owned", "-")), Some(News::Open));
+        assert_eq!(state(&answer("owned", "-")), Some(News::Open(Some(Epoch(7)))));
         assert_eq!(state(&answer("sealed", "-")), Some(News::NotYet));
         assert_eq!(state(&answer("absent", "-")), Some(News::Unknown));
         let moved = Moved { epoch: Epoch(7), addr: "h:1".to_owned(), token: None };

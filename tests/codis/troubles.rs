@@ -9,6 +9,7 @@ use harness::eventually;
 use harness::load::Load;
 use harness::product::{Kind, Parts, Product};
 use protocol::frame::Value;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 const LIMIT: Duration = Duration::from_secs(60);
@@ -75,6 +76,31 @@ fn a_slot_that_is_assigned_by_force_is_served_by_the_node_that_was_granted_it() 
     assert_eq!(client.command("GET a").unwrap().as_str(), Some("1"));
     assert_eq!(client.command("INCR a").unwrap(), Value::Int(2));
     assert_eq!(product.keys(), [0, 1]);
+}
+
+/// The owner is gone for good: nothing decides that but the operator, and then the other node serves.
+#[test]
+fn a_slot_whose_owner_is_gone_has_a_clear_error_until_the_operator_names_another() {
+    let mut product = Product::start(Parts::default());
+    let mut client = product.proxies[0].client();
+    product.dashboard.create_action(579, 2).unwrap();
+    product.dashboard.finish(579).unwrap();
+    assert_eq!(client.command("SET a 1").unwrap().as_str(), Some("OK"));
+    product.servers[1].process.kill();
+    product.dashboard.assign(579..=579, 1).unwrap();
+    let lost = client.command("GET a").unwrap();
+    assert!(lost.as_error().is_some_and(|line| line.contains("backend conn")), "{lost:?}");
+    let node = &product.servers[0].addr;
+    let forced = Command::new(harness::program())
+        .args(["slots", "force-own", "--node", node, "--slots", "579"])
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&forced.stdout).into_owned();
+    assert!(forced.status.success() && said.contains("with 0 keys"), "{forced:?}");
+    eventually("the slot is served", LIMIT, || match client.command("INCR a") {
+        Ok(Value::Int(1)) => Ok(()),
+        other => Err(format!("{other:?}")),
+    });
 }
 
 /// What the fork's dashboard does for as long as a server is down.

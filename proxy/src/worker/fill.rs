@@ -20,6 +20,9 @@ use tokio::time::{Instant, sleep_until};
 /// Requests end by themselves when a node has been silent for the reply timeout; so much later a drain is given up.
 const DRAIN_MARGIN: Duration = Duration::from_secs(5);
 
+/// Between two questions for a slot whose owner is down.
+const ASK_PAUSE: Duration = Duration::from_millis(100);
+
 /// What one worker was told of the slots.
 #[derive(Default)]
 pub(crate) struct Fills {
@@ -28,12 +31,24 @@ pub(crate) struct Fills {
     /// Commands that block at a node which takes them for settled.
     blocked: RefCell<HashMap<Slot, Vec<Rc<Nudge>>>>,
     drained: Notify,
+    /// When the node that is filled was last asked for a slot whose owner is down.
+    asked: RefCell<HashMap<Slot, Instant>>,
 }
 
 impl Fills {
     /// Where the slot is, as filled.
     pub(crate) fn hint(&self, slot: Slot) -> NodeIndex {
         self.hints.borrow().get(&slot).copied().unwrap_or(NOBODY)
+    }
+
+    /// Whether it is time to ask where the slot is.
+    pub(crate) fn may_ask(&self, slot: Slot, now: Instant) -> bool {
+        let mut asked = self.asked.borrow_mut();
+        let may = asked.get(&slot).is_none_or(|&last| now - last >= ASK_PAUSE);
+        if may {
+            asked.insert(slot, now);
+        }
+        may
     }
 
     /// Something of a locked slot is back.
