@@ -34,6 +34,7 @@ pub struct Config {
     pub limits: Limits,
     pub hold: Hold,
     pub upstream: Upstream,
+    pub foreign: Foreign,
     pub slow_log: SlowLog,
     /// How long a proxy that is told to stop waits for its clients.
     pub stop_grace: Duration,
@@ -110,6 +111,21 @@ pub struct Upstream {
     pub private_max: usize,
 }
 
+/// Slots that leave Pika or codis-server (`docs/FOREIGN.md`).
+#[derive(Clone, Debug)]
+pub struct Foreign {
+    /// How long a fill that moves a slot is held back while the slot is emptied, before it is refused for the time being.
+    pub fill_wait: Duration,
+    /// What a source may take to move one key, however big.
+    pub move_timeout: Duration,
+    /// Keys of one sweep on their way at a time.
+    pub sweep_in_flight_max: usize,
+    /// Keys of one slot and worker of which it is remembered that they have left the source.
+    pub gone_keys_max: usize,
+    /// Questions of one slot and worker to its source on their way at a time.
+    pub asks_in_flight_max: usize,
+}
+
 /// The slow log.
 #[derive(Clone, Debug)]
 pub struct SlowLog {
@@ -135,6 +151,7 @@ impl Default for Config {
             limits: Limits::default(),
             hold: Hold::default(),
             upstream: Upstream::default(),
+            foreign: Foreign::default(),
             slow_log: SlowLog { slower_than: Some(Duration::from_millis(10)), len_max: 128 },
             stop_grace: Duration::from_secs(10),
             client_idle_max: Duration::ZERO,
@@ -165,6 +182,18 @@ impl Default for Hold {
             timeout: Duration::from_secs(10),
             node_down: Duration::from_secs(3),
             drain_in_flight_max: 128,
+        }
+    }
+}
+
+impl Default for Foreign {
+    fn default() -> Self {
+        Self {
+            fill_wait: Duration::from_secs(5),
+            move_timeout: Duration::from_secs(30),
+            sweep_in_flight_max: 64,
+            gone_keys_max: 16_384,
+            asks_in_flight_max: 128,
         }
     }
 }

@@ -5,6 +5,7 @@
 //! - `session`, `inbox`, `plan`, `split`, `join`, `local`: a client and its requests.
 //! - `routes`, `gate`, `health`: what is believed of slots and nodes; requests that wait.
 //! - `upstream`, `outbox`, `words`: connections to nodes, and what nodes say.
+//! - [`foreign`]: nodes that are not ours and have slots: Pika, codis-server.
 //! - [`dashboard`]: what a proxy needs that a codis-dashboard drives.
 //! - `metrics`, `slow_log`, `live`, `shared`: what is counted, kept and set for all workers.
 
@@ -13,6 +14,7 @@ mod cursors;
 pub mod dashboard;
 mod dialect;
 mod error;
+pub mod foreign;
 mod gate;
 mod health;
 mod inbox;
