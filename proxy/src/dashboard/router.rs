@@ -8,6 +8,7 @@
 use super::fill::{Fill, Order, Unfinished};
 use crate::config::Config;
 use crate::dialect::Dialect;
+use crate::foreign::known::Known;
 use crate::upstream::{Flavour, connect};
 use arc_swap::ArcSwap;
 use codis::commands::texts::CLOSED_ROUTER;
@@ -31,6 +32,8 @@ pub struct Router {
     filling: tokio::sync::Mutex<Filling>,
     workers: Vec<Desk>,
     dialects: DashMap<String, Dialect>,
+    /// What is known of foreign nodes, and keys that they do not list.
+    known: Arc<Known>,
     /// A node is not what it was taken for.
     learnt: Notify,
     groups: Mutex<Groups>,
@@ -94,6 +97,7 @@ impl Router {
             filling: tokio::sync::Mutex::new(Filling { settled: slots }),
             workers: (0..config.workers).map(desk).collect(),
             dialects: DashMap::new(),
+            known: Arc::default(),
             learnt: Notify::new(),
             groups: Mutex::default(),
             switched: Mutex::default(),
@@ -291,6 +295,11 @@ impl Router {
                 tracing::warn!(why, "what was filled could not be applied again");
             }
         }
+    }
+
+    /// What is known of foreign nodes.
+    pub(crate) fn known(&self) -> &Arc<Known> {
+        &self.known
     }
 
     /// The address to use for a node that another node names: its group may have another primary by now.

@@ -2,17 +2,18 @@
 //! moves").
 //!
 //! What would stop the move half-way, or silently damage a value, is said here with its remedy, and the slot stays where it is. Nothing is
-//! changed at the nodes but the target's read cache, which is emptied of a slot that comes home. All of it together takes at most
-//! `foreign.examine_timeout`, for the slot's clients wait meanwhile.
+//! changed at the nodes but the source's list of the slot's keys, which is made right, and the target's read cache, which is emptied of a slot
+//! that comes home. All of it together takes at most `foreign.examine_timeout`, for the slot's clients wait meanwhile.
 
 mod node;
 mod refusal;
+mod relist;
 mod slot;
 
 pub(crate) use node::line;
 pub use node::{Node, look as look_at_node};
 pub use refusal::Refusal;
-pub use slot::{Depth, look as look_at_slot};
+pub use slot::{Depth, Seen, WrongLetters, look as look_at_slot};
 
 use super::known::Known;
 use super::link::{Link, LinkError};
@@ -98,9 +99,15 @@ async fn examine_in_time(
     let depth = Depth {
         keys_max: config.foreign.examine_keys_max,
         scores: config.foreign.fractional_scores,
+        wrong_letters: WrongLetters::Cure,
         findings_max: 1,
     };
-    let seen = slot::look(&mut source, moved.slot, depth).await.map_err(in_words(moved.source))?;
+    let failed = in_words(moved.source);
+    if from.dialect == Dialect::Pika {
+        let noted = known.noted(moved.slot);
+        slot::list_noted(&mut source, moved.slot, &noted).await.map_err(&failed)??;
+    }
+    let seen = slot::look(&mut source, moved.slot, depth).await.map_err(&failed)?;
     match seen.findings.into_iter().next() {
         Some(finding) => Err(finding),
         None => {

@@ -3,6 +3,7 @@
 //! Pika lists the keys of a slot in a set, each behind a letter for its type, and RocksDB keeps the set in order: by the first letter the
 //! keys of one type are found without the others. Of a large slot only the first keys of a type are looked at, but for streams.
 
+use super::relist::relist;
 use super::{Move, Refusal, in_words};
 use crate::config::FractionalScores;
 use crate::dialect::Dialect;
@@ -25,8 +26,17 @@ pub struct Depth {
     /// Keys of one type.
     pub keys_max: usize,
     pub scores: FractionalScores,
+    pub wrong_letters: WrongLetters,
     /// After so many findings nothing more is looked at.
     pub findings_max: usize,
+}
+
+/// What is done about a key that is listed as what it is not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WrongLetters {
+    Report,
+    /// The list is made right, if it can be. Only where nobody writes the slot.
+    Cure,
 }
 
 /// What was found.
@@ -75,6 +85,24 @@ pub(super) async fn check_absent(target: &mut Link, moved: Move<'_>) -> Result<(
         }
     }
     Ok(())
+}
+
+/// Has the source list keys that were written by commands which list nothing. A HyperLogLog among them is a refusal.
+pub(super) async fn list_noted(
+    link: &mut Link,
+    slot: Slot,
+    noted: &[Vec<u8>],
+) -> Result<Result<(), Refusal>, LinkError> {
+    let noted: Vec<&[u8]> = noted.iter().map(Vec::as_slice).collect();
+    for page in noted.chunks(KEYS_A_PAGE) {
+        if let Some(key) = hyperloglogs(link, page).await?.first() {
+            return Ok(Err(Refusal::HyperLogLog { key: shown(key) }));
+        }
+        for key in page {
+            relist(link, slot, key).await?;
+        }
+    }
+    Ok(Ok(()))
 }
 
 struct Look<'a> {
@@ -135,11 +163,20 @@ impl Look<'_> {
     /// The keys of one tag.
     async fn tag(&mut self, hash: u32) -> Result<(), LinkError> {
         let list = format!("_internal:slottag:4migrate:{hash}");
+        for key in self.wrong_of_tag(&list).await? {
+            self.found_wrong(hash, &list, key).await?;
+        }
+        Ok(())
+    }
+
+    /// The entries of a list that stand in the way.
+    async fn wrong_of_tag(&mut self, list: &str) -> Result<Vec<(Vec<u8>, String)>, LinkError> {
         let answer = self.link.ask(&[b"SMEMBERS", list.as_bytes()]).await?;
         let members: Vec<&[u8]> = texts(&answer).filter(|member| !member.is_empty()).collect();
         let keys: Vec<&[u8]> = members.iter().map(|member| &member[1..]).collect();
         let kinds = kinds(self.link, &keys).await?;
         let listed: BTreeSet<&[u8]> = members.iter().copied().collect();
+        let mut wrong = Vec::new();
         for (member, kind) in members.iter().zip(kinds) {
             let Some(right) = kind.letter().filter(|right| kind.exists && *right != member[0])
             else {
@@ -150,14 +187,31 @@ impl Look<'_> {
                 // It has moved when this entry's turn comes.
                 continue;
             }
-            self.found(Refusal::WrongLetter {
-                slot: self.slot,
-                tag: hash,
-                key: shown(&member[1..]),
-                letter: char::from(member[0]),
-                kind: format!("a {}", kind.name),
-            });
+            wrong.push((member.to_vec(), kind.name));
         }
+        Ok(wrong)
+    }
+
+    /// Cures an entry, or reports it.
+    async fn found_wrong(
+        &mut self,
+        hash: u32,
+        list: &str,
+        (member, kind): (Vec<u8>, String),
+    ) -> Result<(), LinkError> {
+        if self.depth.wrong_letters == WrongLetters::Cure {
+            relist(self.link, self.slot, &member[1..]).await?;
+            if self.wrong_of_tag(list).await?.iter().all(|(other, _)| *other != member) {
+                return Ok(());
+            }
+        }
+        self.found(Refusal::WrongLetter {
+            slot: self.slot,
+            tag: hash,
+            key: shown(&member[1..]),
+            letter: char::from(member[0]),
+            kind: format!("a {kind}"),
+        });
         Ok(())
     }
 
@@ -238,10 +292,10 @@ impl Pages {
 }
 
 /// What a key is.
-struct Kind {
+pub(super) struct Kind {
     /// As TYPE says it, which goes on saying what a deleted key was.
     name: String,
-    exists: bool,
+    pub(super) exists: bool,
 }
 
 impl Kind {
@@ -251,7 +305,7 @@ impl Kind {
     }
 
     /// The letter of the type.
-    fn letter(&self) -> Option<u8> {
+    pub(super) fn letter(&self) -> Option<u8> {
         Some(match self.name.as_str() {
             "string" => b'k',
             "hash" => b'h',
@@ -263,7 +317,7 @@ impl Kind {
     }
 }
 
-async fn kinds(link: &mut Link, keys: &[&[u8]]) -> Result<Vec<Kind>, LinkError> {
+pub(super) async fn kinds(link: &mut Link, keys: &[&[u8]]) -> Result<Vec<Kind>, LinkError> {
     let names = ask_each(link, b"TYPE", keys).await?;
     let exist = ask_each(link, b"EXISTS", keys).await?;
     let kind = |(name, exists): (Value, Value)| Kind {
@@ -305,7 +359,7 @@ fn texts(answer: &Value) -> impl Iterator<Item = &[u8]> {
 }
 
 /// CRC-32 of the tag, if the key has one.
-fn tag_hash(key: &[u8]) -> Option<u32> {
+pub(super) fn tag_hash(key: &[u8]) -> Option<u32> {
     let tag = tag(key);
     (tag.len() != key.len()).then(|| crc32fast::hash(tag))
 }
