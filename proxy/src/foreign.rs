@@ -5,3 +5,4 @@ pub mod commands;
 pub mod examine;
 pub mod known;
 pub mod link;
+pub(crate) mod sweep;

@@ -12,6 +12,7 @@ mod cluster;
 mod codis;
 mod commands;
 mod discovery;
+mod examine;
 mod failover;
 mod fake;
 mod fills;

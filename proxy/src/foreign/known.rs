@@ -17,8 +17,11 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
-/// Between two looks at a SLOTSRELOAD.
-const RELOAD_PAUSE: Duration = Duration::from_millis(250);
+/// Between two looks at a SLOTSRELOAD; each is longer by as much, up to a hundred times.
+const RELOAD_PAUSE: Duration = Duration::from_millis(5);
+const RELOAD_PAUSES_MAX: u32 = 100;
+/// Between two looks at whether it has ended.
+const INDEX_PAUSE: Duration = Duration::from_millis(5);
 /// A SLOTSRELOAD that takes longer is given up; the next move begins another.
 const RELOAD_MAX: Duration = Duration::from_hours(24);
 /// Between two looks at a cache that is being emptied, and how many.
@@ -146,12 +149,23 @@ impl Known {
         });
     }
 
-    /// Refuses while the node's list of keys is not whole; sees to it that it will be.
-    pub(super) fn check_index(
+    /// Waits some time for the node's list of keys to be whole, and refuses if it is not; sees to it that it will be.
+    pub(super) async fn await_index(
         self: &Arc<Self>,
         config: &Arc<Config>,
         node: &Node,
     ) -> Result<(), Refusal> {
+        let end = Instant::now() + config.foreign.examine_timeout / 2;
+        loop {
+            let said = self.check_index(config, node);
+            if said.is_ok() || Instant::now() >= end {
+                return said;
+            }
+            sleep(INDEX_PAUSE).await;
+        }
+    }
+
+    fn check_index(self: &Arc<Self>, config: &Arc<Config>, node: &Node) -> Result<(), Refusal> {
         if node.dialect != crate::Dialect::Pika {
             return Ok(());
         }
@@ -252,7 +266,7 @@ async fn reload(config: &Config, addr: &str) -> Result<String, String> {
     let patience = config.upstream.reply_timeout;
     let mut link = Link::open(config, addr, patience).await.map_err(|e| e.to_string())?;
     let end = Instant::now() + RELOAD_MAX;
-    let mut began: Option<String> = None;
+    let (mut began, mut pauses): (Option<String>, u32) = (None, 1);
     let mut run_id = None;
     while Instant::now() < end {
         let node = look_at_node(&mut link, addr, Slot(0)).await.map_err(|e| e.to_string())?;
@@ -271,7 +285,8 @@ async fn reload(config: &Config, addr: &str) -> Result<String, String> {
             }
             _ => {}
         }
-        sleep(RELOAD_PAUSE).await;
+        sleep(RELOAD_PAUSE * pauses).await;
+        pauses = (pauses + 1).min(RELOAD_PAUSES_MAX);
     }
     Err(format!("SLOTSRELOAD has not ended after {} h", RELOAD_MAX.as_secs() / 3600))
 }

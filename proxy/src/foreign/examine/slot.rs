@@ -34,6 +34,8 @@ pub struct Depth {
 /// What is done about a key that is listed as what it is not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WrongLetters {
+    /// They are looked for later.
+    Leave,
     Report,
     /// The list is made right, if it can be. Only where nobody writes the slot.
     Cure,
@@ -43,8 +45,6 @@ pub enum WrongLetters {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Seen {
     pub findings: Vec<Refusal>,
-    /// Listed keys whose tags were looked at.
-    pub looked_at: usize,
 }
 
 /// Looks at a slot; at other nodes than Pika's there is nothing to find.
@@ -54,15 +54,27 @@ pub async fn look(link: &mut Link, slot: Slot, depth: Depth) -> Result<Seen, Lin
         return Ok(seen);
     }
     let mut look = Look { link, slot, depth, seen: &mut seen };
-    // XADD writes m, SLOTSRELOAD x.
-    for letter in [b'm', b'x'] {
-        look.streams(letter).await?;
+    look.streams().await?;
+    if depth.wrong_letters != WrongLetters::Leave {
+        look.tags().await?;
     }
-    look.tags().await?;
     look.hyperloglogs().await?;
     if depth.scores == FractionalScores::Refuse {
         look.scores().await?;
     }
+    Ok(seen)
+}
+
+/// Looks at what may have changed a moment ago, and stops a move half-way.
+pub(super) async fn look_again(
+    link: &mut Link,
+    slot: Slot,
+    depth: Depth,
+) -> Result<Seen, LinkError> {
+    let mut seen = Seen::default();
+    let mut look = Look { link, slot, depth, seen: &mut seen };
+    look.streams().await?;
+    look.tags().await?;
     Ok(seen)
 }
 
@@ -124,7 +136,15 @@ impl Look<'_> {
     }
 
     /// Streams, of which none can move.
-    async fn streams(&mut self, letter: u8) -> Result<(), LinkError> {
+    async fn streams(&mut self) -> Result<(), LinkError> {
+        // XADD writes m, SLOTSRELOAD x.
+        for letter in [b'm', b'x'] {
+            self.streams_under(letter).await?;
+        }
+        Ok(())
+    }
+
+    async fn streams_under(&mut self, letter: u8) -> Result<(), LinkError> {
         let mut pages = Pages::new(self.slot, &format!("{}*", char::from(letter)));
         while !self.is_full()
             && let Some(members) = pages.next(self.link).await?
@@ -144,12 +164,12 @@ impl Look<'_> {
     /// RPOPLPUSH lists its second list as a string, and what a key was before it was set or made anew stays on the list.
     async fn tags(&mut self) -> Result<(), LinkError> {
         let mut pages = Pages::new(self.slot, "*");
-        let mut tags = BTreeSet::new();
+        let (mut looked_at, mut tags) = (0, BTreeSet::new());
         while !self.is_full()
-            && self.seen.looked_at < self.depth.keys_max
+            && looked_at < self.depth.keys_max
             && let Some(members) = pages.next(self.link).await?
         {
-            self.seen.looked_at += members.len();
+            looked_at += members.len();
             let of_page: BTreeSet<u32> =
                 members.iter().filter_map(|member| tag_hash(&member[1..])).collect();
             for hash in of_page.difference(&tags).copied().collect::<Vec<_>>() {
