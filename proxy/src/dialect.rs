@@ -9,7 +9,7 @@ pub enum Dialect {
     /// Redis, or whatever speaks its protocol. Also what is not known yet: it is told nothing but commands.
     #[default]
     Plain,
-    /// Pika of 3.5 or 4.0: slots move key by key, on demand and by a sweep (`docs/FOREIGN.md`).
+    /// Pika of 3.5 or 4.0, whose slot commands are the same: slots move key by key, on demand and by a sweep (`docs/FOREIGN.md`).
     Pika,
     /// codis-server, a Redis 3.2 with slots (`docs/FOREIGN.md`).
     CodisServer,

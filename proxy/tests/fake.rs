@@ -498,6 +498,12 @@ impl State {
         if text[0].eq_ignore_ascii_case("hello") {
             return b"%1\r\n+server\r\n+fake\r\n".to_vec();
         }
+        if self.plain && text[0] == "SLOTSHASHKEY" {
+            return b"-ERR unknown command 'SLOTSHASHKEY'\r\n".to_vec();
+        }
+        if self.plain && text == ["INFO", "server"] {
+            return bulk(Some(&b"# Server\r\nredis_version:7.0.15\r\n".to_vec()));
+        }
         let mut slots: Vec<u16> = keys_of(words).iter().map(|k| SLOTS.of(k).0).collect();
         slots.sort_unstable();
         slots.dedup();

@@ -18,6 +18,7 @@ mod fills;
 mod foreign;
 mod losing;
 mod moving;
+mod passage;
 mod plain;
 mod programs;
 mod serving;

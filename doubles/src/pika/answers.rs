@@ -1,6 +1,6 @@
 //! From a request to its reply: slot commands, server commands, transactions; everything else is a data command.
 
-use super::data::Data;
+use super::data::{Data, now_ms};
 use super::settings::Fault;
 use super::{Pika, connection, settable, slots};
 use crate::commands::{self, Refused};
@@ -296,7 +296,10 @@ impl Pika {
                 let data = &mut *data();
                 match name {
                     "flushall" | "flushdb" => data.clear(),
-                    "clearcache" => data.cache.clear(),
+                    "clearcache" => {
+                        data.cache.clear();
+                        data.cleared_ms = Some(now_ms());
+                    }
                     "slotsreloadoff" => data.reload.runs = false,
                     "slotscleanupoff" => data.cleanup.runs = false,
                     _ => {}

@@ -25,6 +25,8 @@ pub(crate) struct Data {
     pub reload: Background,
     pub cleanup: Background,
     pub commands: u64,
+    /// When CLEARCACHE last emptied the cache, ms.
+    pub cleared_ms: Option<i64>,
 }
 
 /// A background scan.
@@ -51,6 +53,7 @@ impl Data {
             reload: Background::default(),
             cleanup: Background::default(),
             commands: 0,
+            cleared_ms: None,
         }
     }
 

@@ -22,6 +22,8 @@ pub struct Settings {
     pub ending: Duration,
     /// How long SLOTSRELOAD and SLOTSCLEANUP work.
     pub background: Duration,
+    /// How long INFO calls a cache cleared that CLEARCACHE has emptied.
+    pub cleared_shown: Duration,
     /// How long each data command waits before it runs: a slow target.
     pub stall: Duration,
     /// The faults it has.
@@ -39,6 +41,7 @@ impl Default for Settings {
             pace: Duration::ZERO,
             ending: Duration::from_millis(5),
             background: Duration::from_millis(20),
+            cleared_shown: Duration::from_secs(5),
             stall: Duration::ZERO,
             faults: Faults::default(),
         }

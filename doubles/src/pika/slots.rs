@@ -72,7 +72,12 @@ pub(crate) fn scan(
     let (pattern, count) = options(&words[3..])?;
     let set = index::slot_set(slot);
     let after = data.scans.remove(&(set.clone(), cursor)).filter(|_| cursor != 0);
-    let page = index::members(&mut data.store, &set, after.as_ref(), count);
+    // A pattern that only ends in * is looked up, not compared with everything.
+    let beginning = pattern.strip_suffix(b"*").filter(|b| !b.iter().any(|c| b"*?[\\".contains(c)));
+    let beginning = beginning.unwrap_or_default().to_vec();
+    let start = after.unwrap_or_else(|| beginning.clone());
+    let mut page = index::members(&mut data.store, &set, Some(&start), count);
+    page.retain(|member| member.starts_with(&beginning));
     let next = match page.last() {
         Some(last)
             if page.len() == count

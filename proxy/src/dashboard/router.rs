@@ -9,6 +9,8 @@ use super::fill::{Fill, Order, Unfinished};
 use super::moves::{Counted, Moves, Stage};
 use crate::config::Config;
 use crate::dialect::Dialect;
+use crate::foreign::examine::{Move, Path, examine};
+use crate::foreign::known::Known;
 use crate::foreign::sweep::Job;
 use crate::upstream::{Flavour, connect};
 use arc_swap::ArcSwap;
@@ -36,6 +38,8 @@ pub struct Router {
     dialects: DashMap<String, Dialect>,
     /// Slots that leave nodes which are not ours.
     moves: Moves,
+    /// Nodes that are not ours.
+    known: Arc<Known>,
     /// A node is not what it was taken for.
     learnt: Notify,
     groups: Mutex<Groups>,
@@ -100,6 +104,7 @@ impl Router {
             workers: (0..config.workers).map(desk).collect(),
             dialects: DashMap::new(),
             moves: Moves::default(),
+            known: Arc::default(),
             learnt: Notify::new(),
             groups: Mutex::default(),
             switched: Mutex::default(),
@@ -146,14 +151,19 @@ impl Router {
     async fn arrive(&self, id: i64) -> Result<(), String> {
         let mut filling = self.filling.lock().await;
         let Some(settled) = filling.place(id).map(|slot| slot.clone()) else { return Ok(()) };
-        let (source, target) = (&settled.migrate_from, &settled.backend_addr);
-        if source.is_empty() || self.moves.stage(id, source, target) != Stage::Moving {
+        let source = settled.migrate_from.clone();
+        if source.is_empty()
+            || self.moves.stage(id, &source, &settled.backend_addr) != Stage::Moving
+        {
             return Ok(());
         }
         let arrived = Slot { migrate_from: String::new(), migrate_from_group_id: 0, ..settled };
         let done = self.carry_out(&mut filling, vec![arrived]).await;
         done.map_err(|unfinished| unfinished.why)?;
         self.moves.arrived(id);
+        if let Ok(number) = u16::try_from(id) {
+            self.known.left(&source, cluster::Slot(number));
+        }
         Ok(())
     }
 
@@ -183,6 +193,7 @@ impl Router {
         let filled: BTreeMap<i64, Slot> = filled.into_iter().map(|slot| (slot.id, slot)).collect();
         let filled: Vec<Slot> = filled.into_values().collect();
         self.probe(&filled).await;
+        let before = filling.settled.clone();
         let (mut taken, mut settled, mut refused) = (Vec::new(), Vec::new(), Ok(()));
         for slot in filled {
             match self.settle(&slot) {
@@ -201,6 +212,7 @@ impl Router {
             taken.retain(|slot| !unfinished.slots.contains(&slot.id));
             unfinished.why
         });
+        let examined = self.examine_all(&mut filling, &before, &mut taken).await;
         for slot in &taken {
             let is_leaving = filling.place(slot.id).filter(|slot| !slot.migrate_from.is_empty());
             match is_leaving {
@@ -215,7 +227,60 @@ impl Router {
             }
         }
         self.install(taken, by);
-        done.and(refused)
+        done.and(examined).and(refused)
+    }
+
+    /// Looks whether slots that are to leave nodes which are not ours can: they are locked, and nothing has moved yet. One that cannot is
+    /// unlocked, and no longer among those that are taken.
+    async fn examine_all(
+        &self,
+        filling: &mut Filling,
+        before: &[Slot],
+        taken: &mut Vec<Slot>,
+    ) -> Result<(), String> {
+        let mut result = Ok(());
+        for slot in taken.clone() {
+            let (source, target) = (&slot.migrate_from, &slot.backend_addr);
+            let is_leaving = slot.locked
+                && matches!(self.dialect(source), Dialect::Pika | Dialect::CodisServer)
+                && self.moves.stage(slot.id, source, target) == Stage::None;
+            if source.is_empty() || !is_leaving {
+                continue;
+            }
+            if let Err(why) = self.examine(&slot).await {
+                tracing::warn!(slot = slot.id, why, "a slot cannot leave its node");
+                taken.retain(|other| other.id != slot.id);
+                let as_before = before.iter().find(|other| other.id == slot.id).cloned();
+                let undone = self.carry_out(filling, as_before.into_iter().collect()).await;
+                result = result.and(undone.map_err(|unfinished| unfinished.why)).and(Err(why));
+            }
+        }
+        result
+    }
+
+    async fn examine(&self, slot: &Slot) -> Result<(), String> {
+        let number = u16::try_from(slot.id).map_err(|error| error.to_string())?;
+        let (source, target) = (&slot.migrate_from, &slot.backend_addr);
+        let moved = Move { slot: cluster::Slot(number), source, target };
+        let line = |why: String| format!("slot {}: {why}; the slot stays where it is", slot.id);
+        let ready = examine(&self.config, &self.known, moved).await;
+        let ready = ready.map_err(|refusal| line(refusal.to_string()))?;
+        let keys_max = self.config.foreign.probed_keys_max;
+        if ready.path == Path::Async && ready.keys > keys_max {
+            return Err(line(format!(
+                "{source} has a password and {} keys of the slot; requests would wait for all of them to move, more than {keys_max} \
+                 (foreign.probed_keys_max) would take too long",
+                ready.keys
+            )));
+        }
+        if ready.unseen > 0 {
+            tracing::warn!(
+                slot = slot.id,
+                keys = ready.unseen,
+                "not all keys of a slot were looked at before it moves"
+            );
+        }
+        Ok(())
     }
 
     fn install(&self, filled: Vec<Slot>, by: By) {
@@ -361,6 +426,7 @@ impl Router {
             match answer {
                 Ok((addr, Ok(dialect))) => {
                     tracing::info!(node = addr, ?dialect, "a node is known");
+                    self.attach(&addr, dialect);
                     self.dialects.insert(addr, dialect);
                 }
                 Ok((addr, Err((_, why)))) => {
@@ -371,10 +437,20 @@ impl Router {
         }
     }
 
+    /// A Pika's list of keys is to be whole before a slot leaves it.
+    fn attach(&self, addr: &str, dialect: Dialect) {
+        if dialect == Dialect::Pika {
+            self.known.attach(&self.config, addr);
+        }
+    }
+
     /// Applies what was filled once more whenever a node turns out to be another thing than it was taken for; for ever.
     pub(crate) async fn follow_dialects(&self) {
         loop {
             self.learnt.notified().await;
+            for known in &self.dialects {
+                self.attach(known.key(), *known.value());
+            }
             let mut filling = self.filling.lock().await;
             let settled =
                 self.slots.load().iter().filter_map(|slot| self.settle(slot).ok()).collect();

@@ -1,0 +1,149 @@
+//! Whether a slot can move, asked while it is locked and drained at every proxy and nothing has moved yet (`docs/FOREIGN.md`, "Before a slot
+//! moves").
+//!
+//! What would stop the move half-way, or silently damage a value, is said here with its remedy, and the slot stays where it is. Nothing is
+//! changed at the nodes but the target's read cache, which is emptied of a slot that comes home. All of it together takes at most
+//! `foreign.examine_timeout`, for the slot's clients wait meanwhile.
+
+mod node;
+mod refusal;
+mod slot;
+
+pub(crate) use node::line;
+pub use node::{Node, look as look_at_node};
+pub use refusal::Refusal;
+pub use slot::{Depth, look as look_at_slot};
+
+use super::known::Known;
+use super::link::{Link, LinkError};
+use crate::config::Config;
+use crate::dialect::Dialect;
+use cluster::Slot;
+use protocol::frame::Value;
+use std::sync::Arc;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+/// A slot that is to move.
+#[derive(Clone, Copy, Debug)]
+pub struct Move<'a> {
+    pub slot: Slot,
+    /// Addresses as filled.
+    pub source: &'a str,
+    pub target: &'a str,
+}
+
+/// How the slot's keys can leave the source.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Path {
+    /// By the synchronous commands, key by key.
+    Sync,
+    /// By the node's own migration only: the target wants a password, and the synchronous commands tell none.
+    Async,
+}
+
+/// A slot that may move.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ready {
+    pub path: Path,
+    /// Keys the source lists of the slot; expired ones are among them.
+    pub keys: u64,
+    /// Listed keys that were not looked at for want of time, beyond `foreign.examine_keys_max`.
+    pub unseen: u64,
+}
+
+/// Asks both nodes. A refusal stands until somebody does something, unless it [`Refusal::is_passing`].
+///
+/// # Cancel safety
+/// May be dropped: what it has found is lost, what `known` has learnt stays.
+pub async fn examine(
+    config: &Arc<Config>,
+    known: &Arc<Known>,
+    moved: Move<'_>,
+) -> Result<Ready, Refusal> {
+    let patience = config.foreign.examine_timeout;
+    let all = examine_in_time(config, known, moved);
+    timeout(patience, all).await.unwrap_or(Err(Refusal::Late { patience }))
+}
+
+async fn examine_in_time(
+    config: &Arc<Config>,
+    known: &Arc<Known>,
+    moved: Move<'_>,
+) -> Result<Ready, Refusal> {
+    let (source, target) = tokio::join!(open(config, moved.source), open(config, moved.target));
+    let (mut source, mut target) = (source?, target?);
+    match (source.dialect(), target.dialect()) {
+        (Dialect::Pika, Dialect::Pika | Dialect::Slipway) => {}
+        (Dialect::CodisServer, Dialect::CodisServer | Dialect::Slipway) => {}
+        (Dialect::Slipway, Dialect::Pika | Dialect::CodisServer) => {}
+        (from_is, to_is) => {
+            let (from, to) = (moved.source.to_owned(), moved.target.to_owned());
+            return Err(Refusal::Pair { from, from_is, to, to_is });
+        }
+    }
+    let (from, to) = tokio::join!(
+        node::look(&mut source, moved.source, moved.slot),
+        node::look(&mut target, moved.target, moved.slot)
+    );
+    let (from, to) = (from?, to?);
+    from.check(config.slot_count)?;
+    to.check(config.slot_count)?;
+    let path = path(config, moved, &from).await?;
+    known.check_index(config, &from)?;
+    known.check_index(config, &to)?;
+    from.check_idle()?;
+    known.clear_cache(&mut target, &to, moved.slot).await?;
+    slot::check_absent(&mut target, moved).await?;
+    let depth = Depth {
+        keys_max: config.foreign.examine_keys_max,
+        scores: config.foreign.fractional_scores,
+        findings_max: 1,
+    };
+    let seen = slot::look(&mut source, moved.slot, depth).await.map_err(in_words(moved.source))?;
+    match seen.findings.into_iter().next() {
+        Some(finding) => Err(finding),
+        None => {
+            let unseen = from.keys.saturating_sub(seen.looked_at as u64);
+            Ok(Ready { path, keys: from.keys, unseen })
+        }
+    }
+}
+
+async fn open(config: &Config, node: &str) -> Result<Link, Refusal> {
+    Link::open(config, node, config.foreign.examine_timeout).await.map_err(in_words(node))
+}
+
+/// A node that cannot be asked.
+fn in_words(node: &str) -> impl Fn(LinkError) -> Refusal {
+    move |error| {
+        let why = match error {
+            LinkError::Connect { why, .. } => why,
+            other => other.to_string(),
+        };
+        Refusal::Unreachable { node: node.to_owned(), why }
+    }
+}
+
+/// Looks at the target as the source's synchronous commands will see it: without a password. Its own migration tells its own password.
+async fn path(config: &Config, moved: Move<'_>, from: &Node) -> Result<Path, Refusal> {
+    if from.dialect != Dialect::Pika {
+        return Ok(Path::Sync);
+    }
+    let failed = in_words(moved.target);
+    let stream = TcpStream::connect(moved.target).await;
+    let stream = stream.map_err(|error| failed(LinkError::Lost(error.to_string())))?;
+    let mut bare = Link::over(stream, config.foreign.examine_timeout);
+    // Pika writes `ERR NOAUTH …`.
+    let is_refused = |answer: &Value| answer.as_error().is_some_and(|e| e.contains("NOAUTH"));
+    if !is_refused(&bare.ask(&[b"TYPE", b"a"]).await.map_err(&failed)?) {
+        return Ok(Path::Sync);
+    }
+    let answer = bare.ask(&[b"AUTH", from.password.as_bytes()]).await.map_err(&failed)?;
+    // Pika 4.0 takes any word for a password, but none for no AUTH at all.
+    if from.password.is_empty() || answer.as_error().is_some() {
+        let (from, to) = (moved.source.to_owned(), moved.target.to_owned());
+        return Err(Refusal::Password { from, to });
+    }
+    Ok(Path::Async)
+}

@@ -1,0 +1,216 @@
+//! What is known of each foreign node for as long as the proxy lives: whether its list of keys is whole, and which slots its read cache may
+//! still have.
+//!
+//! A Pika lists the keys of its slots command by command, and misses what some commands write, and all that was written while `slotmigrate`
+//! was off. SLOTSRELOAD makes the list whole; what clients write through this proxy afterwards is listed (`commands.rs`). So each Pika is
+//! told once, in the background. A node that was started anew (another `run_id`) has an empty cache and is told again.
+
+use super::examine::{Node, Refusal, look_at_node};
+use super::link::{Link, LinkError};
+use crate::config::Config;
+use cluster::Slot;
+use dashmap::DashMap;
+use protocol::frame::Value;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::{Instant, sleep};
+
+/// Between two looks at a SLOTSRELOAD.
+const RELOAD_PAUSE: Duration = Duration::from_millis(250);
+/// A SLOTSRELOAD that takes longer is given up; the next move begins another.
+const RELOAD_MAX: Duration = Duration::from_hours(24);
+/// Between two looks at a cache that is being emptied, and how many.
+const CACHE_PAUSE: Duration = Duration::from_millis(2);
+const CACHE_LOOKS: usize = 100;
+/// What the thread that empties a cache may take to begin where its beginning cannot be seen.
+const CACHE_BEGINS: Duration = Duration::from_millis(100);
+
+/// What is known of the nodes.
+#[derive(Debug, Default)]
+pub struct Known(DashMap<String, Memory>);
+
+/// What is known of one node.
+#[derive(Debug, Default)]
+struct Memory {
+    run_id: String,
+    index: Index,
+    cache: Cache,
+}
+
+/// The list of a node's keys.
+#[derive(Debug, Default, PartialEq, Eq)]
+enum Index {
+    #[default]
+    Unknown,
+    /// Since when.
+    Reloading(Instant),
+    Whole,
+}
+
+/// A node's read cache.
+#[derive(Debug, Default, PartialEq, Eq)]
+enum Cache {
+    #[default]
+    Unknown,
+    /// It has nothing of other slots than these, which have left since it was emptied.
+    Without(BTreeSet<Slot>),
+}
+
+impl Known {
+    /// A slot has left the node, or has been filled with another one.
+    pub fn left(&self, node: &str, slot: Slot) {
+        if let Some(mut memory) = self.0.get_mut(node)
+            && let Cache::Without(left) = &mut memory.cache
+        {
+            left.insert(slot);
+        }
+    }
+
+    /// Has the node's list of keys made whole in the background, unless it is, or is being made so. For a node that is a Pika.
+    pub fn attach(self: &Arc<Self>, config: &Arc<Config>, node: &str) {
+        {
+            let mut memory = self.0.entry(node.to_owned()).or_default();
+            if memory.index != Index::Unknown {
+                return;
+            }
+            memory.index = Index::Reloading(Instant::now());
+        }
+        let (known, config, node) = (Arc::clone(self), Arc::clone(config), node.to_owned());
+        tokio::spawn(async move {
+            let done = reload(&config, &node).await;
+            let mut memory = known.0.entry(node.clone()).or_default();
+            match done {
+                Ok(run_id) => {
+                    memory.index = Index::Whole;
+                    memory.run_id = run_id;
+                    tracing::info!(node, "the node's list of keys is whole");
+                }
+                Err(why) => {
+                    memory.index = Index::Unknown;
+                    tracing::warn!(node, why, "the node's list of keys could not be made whole");
+                }
+            }
+        });
+    }
+
+    /// Refuses while the node's list of keys is not whole; sees to it that it will be.
+    pub(super) fn check_index(
+        self: &Arc<Self>,
+        config: &Arc<Config>,
+        node: &Node,
+    ) -> Result<(), Refusal> {
+        if node.dialect != crate::Dialect::Pika {
+            return Ok(());
+        }
+        self.forget_former(node);
+        let since = match self.0.entry(node.addr.clone()).or_default().index {
+            Index::Whole => return Ok(()),
+            Index::Reloading(since) => since,
+            Index::Unknown => Instant::now(),
+        };
+        self.attach(config, &node.addr);
+        Err(Refusal::Reloading { node: node.addr.clone(), seconds: since.elapsed().as_secs() })
+    }
+
+    /// Forgets what was known of a process that has ended.
+    fn forget_former(&self, node: &Node) {
+        let mut memory = self.0.entry(node.addr.clone()).or_default();
+        if memory.index != Index::Whole || memory.run_id == node.run_id {
+            return;
+        }
+        memory.index = Index::Unknown;
+        memory.cache = Cache::Unknown;
+        memory.run_id.clone_from(&node.run_id);
+    }
+
+    /// Empties the node's cache if it may have something of the slot, and waits until it answers nothing from it any more.
+    pub(super) async fn clear_cache(
+        &self,
+        link: &mut Link,
+        node: &Node,
+        slot: Slot,
+    ) -> Result<(), Refusal> {
+        let is_clean = |memory: &Memory| matches!(&memory.cache, Cache::Without(left) if !left.contains(&slot));
+        if node.dialect != crate::Dialect::Pika
+            || self.0.get(&node.addr).is_some_and(|m| is_clean(&m))
+        {
+            return Ok(());
+        }
+        let addr = node.addr.clone();
+        match clear(link).await {
+            Ok(true) => {}
+            Ok(false) => return Err(Refusal::CacheBusy { node: addr }),
+            Err(error) => return Err(Refusal::Unreachable { node: addr, why: error.to_string() }),
+        }
+        let mut memory = self.0.entry(addr).or_default();
+        memory.cache = Cache::Without(BTreeSet::new());
+        Ok(())
+    }
+}
+
+/// Empties a cache. CLEARCACHE answers before anything is done; a cache that is marked as being emptied answers nothing any more. The mark
+/// stays for some seconds after it has been emptied. Returns whether it is done.
+async fn clear(link: &mut Link) -> Result<bool, LinkError> {
+    let before = mark(link).await?;
+    // Versions without a cache do not know the section.
+    if before.as_deref().is_none_or(|mark| mark == "Disable") {
+        return Ok(true);
+    }
+    let answer = link.ask(&[b"CLEARCACHE"]).await?;
+    if answer.as_error().is_some() {
+        return Ok(false);
+    }
+    if before.as_deref() == Some("Clear") {
+        // Somebody else has emptied it just now: whether it is being emptied once more does not show.
+        sleep(CACHE_BEGINS).await;
+        return Ok(true);
+    }
+    for _ in 0..CACHE_LOOKS {
+        if mark(link).await?.as_deref() == Some("Clear") {
+            return Ok(true);
+        }
+        sleep(CACHE_PAUSE).await;
+    }
+    Ok(false)
+}
+
+async fn mark(link: &mut Link) -> Result<Option<String>, LinkError> {
+    let answer = link.ask(&[b"INFO", b"cache"]).await?;
+    Ok(super::examine::line(&answer, "cache_status:"))
+}
+
+/// Has a Pika list its keys anew, and waits for the end. Returns the number of the process that did.
+async fn reload(config: &Config, addr: &str) -> Result<String, String> {
+    let patience = config.upstream.reply_timeout;
+    let mut link = Link::open(config, addr, patience).await.map_err(|e| e.to_string())?;
+    let end = Instant::now() + RELOAD_MAX;
+    let mut began: Option<String> = None;
+    let mut run_id = None;
+    while Instant::now() < end {
+        let node = look_at_node(&mut link, addr, Slot(0)).await.map_err(|e| e.to_string())?;
+        node.check(config.slot_count).map_err(|refusal| refusal.to_string())?;
+        if *run_id.get_or_insert_with(|| node.run_id.clone()) != node.run_id {
+            return Err("it was started anew meanwhile".to_owned());
+        }
+        match began.as_deref() {
+            Some(began) if !node.is_reloading && node.reload_began == began => {
+                return Ok(node.run_id);
+            }
+            // One that somebody else began may be past what clients write now.
+            None if !node.is_reloading => {
+                let answer = link.ask(&[b"SLOTSRELOAD"]).await.map_err(|e| e.to_string())?;
+                began = start(&answer).filter(|start| *start != node.reload_began);
+            }
+            _ => {}
+        }
+        sleep(RELOAD_PAUSE).await;
+    }
+    Err(format!("SLOTSRELOAD has not ended after {} h", RELOAD_MAX.as_secs() / 3600))
+}
+
+/// When a SLOTSRELOAD began, by its answer, `20261122130229 : 0`. A node that saves its data ignores the command and names an older one.
+fn start(answer: &Value) -> Option<String> {
+    let (start, _) = answer.as_str()?.split_once(':')?;
+    Some(start.trim().to_owned())
+}
