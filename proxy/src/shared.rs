@@ -68,6 +68,11 @@ impl Shared {
         self.nodes.entry(addr.to_owned()).or_default().fetch_add(connections, Relaxed);
     }
 
+    /// A worker has no use for the node any more; it is no longer told of if nobody is connected to it.
+    pub(crate) fn node_unused(&self, addr: &str) {
+        self.nodes.remove_if(addr, |_, connections| connections.load(Relaxed) == 0);
+    }
+
     /// There is one connection less.
     pub(crate) fn node_down(&self, addr: &str) {
         if let Some(node) = self.nodes.get(addr) {

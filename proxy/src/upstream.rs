@@ -253,6 +253,7 @@ impl Upstream {
             }
             if self.retired.get() {
                 worker.health.up(self.key.node);
+                worker.shared.node_unused(&worker.routes.addr(self.key.node));
                 return;
             }
             worker.wake_timer();

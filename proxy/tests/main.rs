@@ -19,5 +19,6 @@ mod losing;
 mod moving;
 mod plain;
 mod programs;
+mod replicas;
 mod serving;
 mod statistics;

@@ -26,7 +26,7 @@ pub(crate) struct Reads {
     readable: Cell<usize>,
     slots: Box<[Place]>,
     /// Slots of one group share what is the same for them.
-    known: RefCell<HashMap<Vec<Vec<String>>, Weak<Levels>>>,
+    known: RefCell<HashMap<Group, Weak<Levels>>>,
 }
 
 #[derive(Default)]
@@ -35,12 +35,21 @@ struct Place {
     in_flight: Cell<u32>,
 }
 
+/// The address of a primary, and who may be read in its place.
+type Group = (String, Vec<Vec<String>>);
+
 /// Candidates, the preferred ones first.
 type Levels = Vec<Vec<Candidate>>;
 
 struct Candidate {
     node: NodeIndex,
-    replica: Arc<Replica>,
+    /// Nothing of the primary itself.
+    replica: Option<Arc<Replica>>,
+}
+
+/// All of a level, beginning somewhere.
+fn in_turn(level: &[Candidate], first: usize) -> impl Iterator<Item = &Candidate> {
+    level.iter().cycle().skip(first % level.len().max(1)).take(level.len())
 }
 
 /// Whether codis-proxy may send the command to a replica. By its number: it is asked with every request.
@@ -119,31 +128,31 @@ impl Worker {
     pub(super) fn install_replicas(self: &Rc<Self>, slot: Slot, filled: &model::Slot) {
         let primary_only =
             self.config.codis.as_ref().is_none_or(|codis| codis.backend_primary_only);
-        let groups = match Serving::of(filled) {
-            Serving::Settled { replicas, .. } if !primary_only => replicas,
-            _ => &[],
-        };
-        let levels = (!groups.is_empty()).then(|| self.levels(groups));
-        if let Some(levels) = &levels {
-            for candidate in levels.iter().flatten() {
-                self.connect_ahead(slot, candidate.node);
+        let levels = match Serving::of(filled) {
+            Serving::Settled { primary, replicas } if !primary_only && !replicas.is_empty() => {
+                Some(self.levels((primary.to_owned(), replicas.to_vec())))
             }
+            _ => None,
+        };
+        for candidate in levels.iter().flat_map(|levels| levels.iter().flatten()) {
+            self.connect_ahead(slot, candidate.node);
         }
         self.reads.set(slot, levels);
     }
 
-    fn levels(&self, groups: &[Vec<String>]) -> Rc<Levels> {
+    fn levels(&self, group: Group) -> Rc<Levels> {
         let mut known = self.reads.known.borrow_mut();
-        if let Some(levels) = known.get(groups).and_then(Weak::upgrade) {
+        if let Some(levels) = known.get(&group).and_then(Weak::upgrade) {
             return levels;
         }
+        let (primary, replicas) = &group;
         let candidate = |addr: &String| Candidate {
             node: self.routes.node(addr),
-            replica: self.shared.replicas.at(addr),
+            replica: (addr != primary).then(|| self.shared.replicas.at(addr)),
         };
         let level = |addrs: &Vec<String>| addrs.iter().map(candidate).collect();
-        let levels = Rc::new(groups.iter().map(level).collect::<Levels>());
-        known.insert(groups.to_vec(), Rc::downgrade(&levels));
+        let levels = Rc::new(replicas.iter().map(level).collect::<Levels>());
+        known.insert(group, Rc::downgrade(&levels));
         levels
     }
 
@@ -162,24 +171,24 @@ impl Worker {
             // Whoever owns it is down, or has just come back: replicas need not wait.
             Way::Held | Way::Open(_) => {}
         }
-        let owner = self.routes.route(slot).node;
         // Lanes go by the slot's number too: each candidate is to get some of each.
         let first = usize::from(slot.0 / self.config.upstream.connections);
-        for level in levels.iter() {
-            for nth in 0..level.len() {
-                let candidate = &level[(first + nth) % level.len()];
-                let upstream = || self.upstream(self.key(candidate.node, slot, flavour));
-                if candidate.node == owner {
-                    // In its own right: as a request for the owner.
-                    if self.routes.way(slot) == Way::Open(owner) && upstream().is_up() {
+        for candidate in levels.iter().flat_map(|level| in_turn(level, first)) {
+            let key = self.key(candidate.node, slot, flavour);
+            match &candidate.replica {
+                // The primary in its own right: as any request for it, if it takes one.
+                None if self.routes.way(slot) == Way::Open(candidate.node) => {
+                    if self.upstream(key).is_up() {
                         return None;
                     }
-                } else if candidate.replica.is_fit() {
-                    let upstream = upstream();
+                }
+                Some(replica) if replica.is_fit() => {
+                    let upstream = self.upstream(key);
                     if upstream.is_up() {
                         return Some(upstream);
                     }
                 }
+                _ => {}
             }
         }
         None
@@ -225,6 +234,7 @@ impl Worker {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use protocol::command::Keys;
 
     #[test]
     fn what_codis_reads_at_replicas_goes_there_and_nothing_that_writes() {
@@ -249,11 +259,14 @@ mod tests {
         ] {
             assert!(!names.contains(&name), "{name}");
         }
-        // Whatever Codis reads and we send is one of them.
+        // Whatever Codis reads and has a key is one of them.
         let missing = codis::commands::table()
             .filter(|command| command.upstream == Some(Grade::Read))
             .map(|command| command.name.to_ascii_lowercase())
-            .filter(|name| table().iter().any(|c| c.name == name && !is_read(c)));
+            .filter(|name| {
+                let has_key = |c: &Command| !matches!(c.keys, Keys::None);
+                table().iter().any(|c| c.name == name && has_key(c) && !is_read(c))
+            });
         assert_eq!(missing.collect::<Vec<_>>(), [""; 0]);
     }
 }
