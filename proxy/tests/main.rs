@@ -21,5 +21,6 @@ mod moving;
 mod passage;
 mod plain;
 mod programs;
+mod replicas;
 mod serving;
 mod statistics;
