@@ -131,6 +131,8 @@ pub struct Foreign {
     pub examine_timeout: Duration,
     /// Keys of one type in a slot that are looked at before it moves; streams are always found.
     pub examine_keys_max: usize,
+    /// Keys written by commands that a Pika does not track, of which it is remembered that they were; half of them at least.
+    pub noted_keys_max: usize,
     /// Scores of sorted sets that Pika would round to six decimals.
     pub fractional_scores: FractionalScores,
 }
@@ -215,6 +217,7 @@ impl Default for Foreign {
             probed_keys_max: 20_000,
             examine_timeout: Duration::from_secs(2),
             examine_keys_max: 2_048,
+            noted_keys_max: 65_536,
             fractional_scores: FractionalScores::Refuse,
         }
     }

@@ -4,7 +4,7 @@ use super::data::{Data, now_ms};
 use super::settings::Fault;
 use super::{Pika, connection, settable, slots};
 use crate::commands::{self, Refused};
-use crate::store::Bytes;
+use crate::store::{Bytes, Entry};
 use crate::wire::{After, Blank, Node};
 use protocol::reply::{Reply, Version, errors};
 use std::sync::Arc;
@@ -16,6 +16,8 @@ pub(crate) struct Session {
     logged_in: bool,
     /// The commands of a transaction.
     queued: Option<Vec<Vec<Bytes>>>,
+    /// Watched keys, and what they were.
+    watched: Vec<(Bytes, Option<Entry>)>,
 }
 
 /// Commands besides data commands, and how many words each has; negative: at least so many.
@@ -53,6 +55,8 @@ const ARITIES: &[(&str, i16)] = &[
     ("quit", 1),
     ("multi", 1),
     ("exec", 1),
+    ("unwatch", 1),
+    ("watch", -2),
     ("discard", 1),
     ("double", -2),
 ];
@@ -73,6 +77,11 @@ impl Node for Pika {
         if name == "exec"
             && let Some(queued) = session.queued.take()
         {
+            let watched = std::mem::take(&mut session.watched);
+            if watched.into_iter().any(|(key, was)| self.data().entry(&key) != was) {
+                out.extend_from_slice(b"$-1\r\n");
+                return After::Go;
+            }
             Reply::new(out, Version::Resp2).array(queued.len());
             for words in queued {
                 let name = String::from_utf8_lossy(&words[0]).to_lowercase();
@@ -285,6 +294,16 @@ impl Pika {
             "quit" => {
                 out.ok();
                 return Ok(After::Close);
+            }
+            "unwatch" => {
+                session.watched.clear();
+                out.ok();
+            }
+            "watch" => {
+                for key in &words[1..] {
+                    session.watched.push((key.clone(), data().entry(key)));
+                }
+                out.ok();
             }
             "multi" => {
                 session.queued = Some(Vec::new());

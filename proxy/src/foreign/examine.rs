@@ -1,18 +1,19 @@
-//! Whether a slot can move, asked while it is locked and drained at every proxy and nothing has moved yet (`docs/FOREIGN.md`, "Before a slot
-//! moves").
+//! Whether a slot can leave a node that is not ours (`docs/FOREIGN.md`, "Before a slot moves"), in two steps: [`examine`] before it is locked, and
+//! [`prepare`] when it is.
 //!
 //! What would stop the move half-way, or silently damage a value, is said here with its remedy, and the slot stays where it is. Nothing is
-//! changed at the nodes but the target's read cache, which is emptied of a slot that comes home. All of it together takes at most
-//! `foreign.examine_timeout`, for the slot's clients wait meanwhile.
+//! changed at the nodes but the source's list of the slot's keys, which is made right, and the target's read cache, which is emptied of a slot
+//! that comes home. Each step takes at most `foreign.examine_timeout`; clients of the slot wait for the second only.
 
 mod node;
 mod refusal;
+mod relist;
 mod slot;
 
 pub(crate) use node::line;
 pub use node::{Node, look as look_at_node};
 pub use refusal::Refusal;
-pub use slot::{Depth, look as look_at_slot};
+pub use slot::{Depth, Seen, WrongLetters, look as look_at_slot};
 
 use super::known::Known;
 use super::link::{Link, LinkError};
@@ -48,7 +49,7 @@ pub struct Ready {
     pub path: Path,
     /// Keys the source lists of the slot; expired ones are among them.
     pub keys: u64,
-    /// Listed keys that were not looked at for want of time, beyond `foreign.examine_keys_max`.
+    /// Listed keys beyond `foreign.examine_keys_max`; of them not all were looked at.
     pub unseen: u64,
 }
 
@@ -61,12 +62,27 @@ pub async fn examine(
     known: &Arc<Known>,
     moved: Move<'_>,
 ) -> Result<Ready, Refusal> {
-    let patience = config.foreign.examine_timeout;
-    let all = examine_in_time(config, known, moved);
-    timeout(patience, all).await.unwrap_or(Err(Refusal::Late { patience }))
+    in_time(config, examine_all(config, known, moved)).await
 }
 
-async fn examine_in_time(
+/// Sees to it that the source lists every key of the slot that is written, and that none is listed which cannot move. The slot is locked, so
+/// that nothing is added behind it; other proxies may lock it a moment later.
+///
+/// # Cancel safety
+/// As [`examine`].
+pub async fn prepare(config: &Arc<Config>, known: &Known, moved: Move<'_>) -> Result<(), Refusal> {
+    in_time(config, prepare_all(config, known, moved)).await
+}
+
+async fn in_time<T>(
+    config: &Config,
+    asked: impl Future<Output = Result<T, Refusal>>,
+) -> Result<T, Refusal> {
+    let patience = config.foreign.examine_timeout;
+    timeout(patience, asked).await.unwrap_or(Err(Refusal::Late { patience }))
+}
+
+async fn examine_all(
     config: &Arc<Config>,
     known: &Arc<Known>,
     moved: Move<'_>,
@@ -90,23 +106,41 @@ async fn examine_in_time(
     from.check(config.slot_count)?;
     to.check(config.slot_count)?;
     let path = path(config, moved, &from).await?;
-    known.check_index(config, &from)?;
-    known.check_index(config, &to)?;
+    known.await_index(config, &from).await?;
+    known.await_index(config, &to).await?;
     from.check_idle()?;
     known.clear_cache(&mut target, &to, moved.slot).await?;
     slot::check_absent(&mut target, moved).await?;
-    let depth = Depth {
-        keys_max: config.foreign.examine_keys_max,
-        scores: config.foreign.fractional_scores,
-        findings_max: 1,
-    };
+    let depth = depth(config, WrongLetters::Leave);
     let seen = slot::look(&mut source, moved.slot, depth).await.map_err(in_words(moved.source))?;
     match seen.findings.into_iter().next() {
         Some(finding) => Err(finding),
         None => {
-            let unseen = from.keys.saturating_sub(seen.looked_at as u64);
+            let unseen = from.keys.saturating_sub(config.foreign.examine_keys_max as u64);
             Ok(Ready { path, keys: from.keys, unseen })
         }
+    }
+}
+
+async fn prepare_all(config: &Config, known: &Known, moved: Move<'_>) -> Result<(), Refusal> {
+    let mut source = open(config, moved.source).await?;
+    if source.dialect() != Dialect::Pika {
+        return Ok(());
+    }
+    let failed = in_words(moved.source);
+    let noted = known.noted(moved.slot);
+    slot::list_noted(&mut source, moved.slot, &noted).await.map_err(&failed)??;
+    let depth = depth(config, WrongLetters::Cure);
+    let seen = slot::look_again(&mut source, moved.slot, depth).await.map_err(&failed)?;
+    seen.findings.into_iter().next().map_or(Ok(()), Err)
+}
+
+fn depth(config: &Config, wrong_letters: WrongLetters) -> Depth {
+    Depth {
+        keys_max: config.foreign.examine_keys_max,
+        scores: config.foreign.fractional_scores,
+        wrong_letters,
+        findings_max: 1,
     }
 }
 

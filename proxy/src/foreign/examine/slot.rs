@@ -3,6 +3,7 @@
 //! Pika lists the keys of a slot in a set, each behind a letter for its type, and RocksDB keeps the set in order: by the first letter the
 //! keys of one type are found without the others. Of a large slot only the first keys of a type are looked at, but for streams.
 
+use super::relist::relist;
 use super::{Move, Refusal, in_words};
 use crate::config::FractionalScores;
 use crate::dialect::Dialect;
@@ -25,16 +26,25 @@ pub struct Depth {
     /// Keys of one type.
     pub keys_max: usize,
     pub scores: FractionalScores,
+    pub wrong_letters: WrongLetters,
     /// After so many findings nothing more is looked at.
     pub findings_max: usize,
+}
+
+/// What is done about a key that is listed as what it is not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WrongLetters {
+    /// They are looked for later.
+    Leave,
+    Report,
+    /// The list is made right, if it can be. Only where nobody writes the slot.
+    Cure,
 }
 
 /// What was found.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Seen {
     pub findings: Vec<Refusal>,
-    /// Listed keys whose tags were looked at.
-    pub looked_at: usize,
 }
 
 /// Looks at a slot; at other nodes than Pika's there is nothing to find.
@@ -44,15 +54,27 @@ pub async fn look(link: &mut Link, slot: Slot, depth: Depth) -> Result<Seen, Lin
         return Ok(seen);
     }
     let mut look = Look { link, slot, depth, seen: &mut seen };
-    // XADD writes m, SLOTSRELOAD x.
-    for letter in [b'm', b'x'] {
-        look.streams(letter).await?;
+    look.streams().await?;
+    if depth.wrong_letters != WrongLetters::Leave {
+        look.tags().await?;
     }
-    look.tags().await?;
     look.hyperloglogs().await?;
     if depth.scores == FractionalScores::Refuse {
         look.scores().await?;
     }
+    Ok(seen)
+}
+
+/// Looks at what may have changed a moment ago, and stops a move half-way.
+pub(super) async fn look_again(
+    link: &mut Link,
+    slot: Slot,
+    depth: Depth,
+) -> Result<Seen, LinkError> {
+    let mut seen = Seen::default();
+    let mut look = Look { link, slot, depth, seen: &mut seen };
+    look.streams().await?;
+    look.tags().await?;
     Ok(seen)
 }
 
@@ -77,6 +99,24 @@ pub(super) async fn check_absent(target: &mut Link, moved: Move<'_>) -> Result<(
     Ok(())
 }
 
+/// Has the source list keys that were written by commands which list nothing. A HyperLogLog among them is a refusal.
+pub(super) async fn list_noted(
+    link: &mut Link,
+    slot: Slot,
+    noted: &[Vec<u8>],
+) -> Result<Result<(), Refusal>, LinkError> {
+    let noted: Vec<&[u8]> = noted.iter().map(Vec::as_slice).collect();
+    for page in noted.chunks(KEYS_A_PAGE) {
+        if let Some(key) = hyperloglogs(link, page).await?.first() {
+            return Ok(Err(Refusal::HyperLogLog { key: shown(key) }));
+        }
+        for key in page {
+            relist(link, slot, key).await?;
+        }
+    }
+    Ok(Ok(()))
+}
+
 struct Look<'a> {
     link: &'a mut Link,
     slot: Slot,
@@ -96,7 +136,15 @@ impl Look<'_> {
     }
 
     /// Streams, of which none can move.
-    async fn streams(&mut self, letter: u8) -> Result<(), LinkError> {
+    async fn streams(&mut self) -> Result<(), LinkError> {
+        // XADD writes m, SLOTSRELOAD x.
+        for letter in [b'm', b'x'] {
+            self.streams_under(letter).await?;
+        }
+        Ok(())
+    }
+
+    async fn streams_under(&mut self, letter: u8) -> Result<(), LinkError> {
         let mut pages = Pages::new(self.slot, &format!("{}*", char::from(letter)));
         while !self.is_full()
             && let Some(members) = pages.next(self.link).await?
@@ -116,12 +164,12 @@ impl Look<'_> {
     /// RPOPLPUSH lists its second list as a string, and what a key was before it was set or made anew stays on the list.
     async fn tags(&mut self) -> Result<(), LinkError> {
         let mut pages = Pages::new(self.slot, "*");
-        let mut tags = BTreeSet::new();
+        let (mut looked_at, mut tags) = (0, BTreeSet::new());
         while !self.is_full()
-            && self.seen.looked_at < self.depth.keys_max
+            && looked_at < self.depth.keys_max
             && let Some(members) = pages.next(self.link).await?
         {
-            self.seen.looked_at += members.len();
+            looked_at += members.len();
             let of_page: BTreeSet<u32> =
                 members.iter().filter_map(|member| tag_hash(&member[1..])).collect();
             for hash in of_page.difference(&tags).copied().collect::<Vec<_>>() {
@@ -135,11 +183,20 @@ impl Look<'_> {
     /// The keys of one tag.
     async fn tag(&mut self, hash: u32) -> Result<(), LinkError> {
         let list = format!("_internal:slottag:4migrate:{hash}");
+        for key in self.wrong_of_tag(&list).await? {
+            self.found_wrong(hash, &list, key).await?;
+        }
+        Ok(())
+    }
+
+    /// The entries of a list that stand in the way.
+    async fn wrong_of_tag(&mut self, list: &str) -> Result<Vec<(Vec<u8>, String)>, LinkError> {
         let answer = self.link.ask(&[b"SMEMBERS", list.as_bytes()]).await?;
         let members: Vec<&[u8]> = texts(&answer).filter(|member| !member.is_empty()).collect();
         let keys: Vec<&[u8]> = members.iter().map(|member| &member[1..]).collect();
         let kinds = kinds(self.link, &keys).await?;
         let listed: BTreeSet<&[u8]> = members.iter().copied().collect();
+        let mut wrong = Vec::new();
         for (member, kind) in members.iter().zip(kinds) {
             let Some(right) = kind.letter().filter(|right| kind.exists && *right != member[0])
             else {
@@ -150,14 +207,31 @@ impl Look<'_> {
                 // It has moved when this entry's turn comes.
                 continue;
             }
-            self.found(Refusal::WrongLetter {
-                slot: self.slot,
-                tag: hash,
-                key: shown(&member[1..]),
-                letter: char::from(member[0]),
-                kind: format!("a {}", kind.name),
-            });
+            wrong.push((member.to_vec(), kind.name));
         }
+        Ok(wrong)
+    }
+
+    /// Cures an entry, or reports it.
+    async fn found_wrong(
+        &mut self,
+        hash: u32,
+        list: &str,
+        (member, kind): (Vec<u8>, String),
+    ) -> Result<(), LinkError> {
+        if self.depth.wrong_letters == WrongLetters::Cure {
+            relist(self.link, self.slot, &member[1..]).await?;
+            if self.wrong_of_tag(list).await?.iter().all(|(other, _)| *other != member) {
+                return Ok(());
+            }
+        }
+        self.found(Refusal::WrongLetter {
+            slot: self.slot,
+            tag: hash,
+            key: shown(&member[1..]),
+            letter: char::from(member[0]),
+            kind: format!("a {kind}"),
+        });
         Ok(())
     }
 
@@ -238,10 +312,10 @@ impl Pages {
 }
 
 /// What a key is.
-struct Kind {
+pub(super) struct Kind {
     /// As TYPE says it, which goes on saying what a deleted key was.
     name: String,
-    exists: bool,
+    pub(super) exists: bool,
 }
 
 impl Kind {
@@ -251,7 +325,7 @@ impl Kind {
     }
 
     /// The letter of the type.
-    fn letter(&self) -> Option<u8> {
+    pub(super) fn letter(&self) -> Option<u8> {
         Some(match self.name.as_str() {
             "string" => b'k',
             "hash" => b'h',
@@ -263,7 +337,7 @@ impl Kind {
     }
 }
 
-async fn kinds(link: &mut Link, keys: &[&[u8]]) -> Result<Vec<Kind>, LinkError> {
+pub(super) async fn kinds(link: &mut Link, keys: &[&[u8]]) -> Result<Vec<Kind>, LinkError> {
     let names = ask_each(link, b"TYPE", keys).await?;
     let exist = ask_each(link, b"EXISTS", keys).await?;
     let kind = |(name, exists): (Value, Value)| Kind {
@@ -305,7 +379,7 @@ fn texts(answer: &Value) -> impl Iterator<Item = &[u8]> {
 }
 
 /// CRC-32 of the tag, if the key has one.
-fn tag_hash(key: &[u8]) -> Option<u32> {
+pub(super) fn tag_hash(key: &[u8]) -> Option<u32> {
     let tag = tag(key);
     (tag.len() != key.len()).then(|| crc32fast::hash(tag))
 }
