@@ -1,6 +1,6 @@
 //! Slots that leave a Pika: the fill that moves them is held back, and requests follow their keys (`docs/FOREIGN.md`).
 
-use crate::cluster::{Client, Cluster, PATIENCE, quick, until};
+use crate::cluster::{Client, Cluster, PATIENCE, bulk, quick, until};
 use crate::fake::FakeNode;
 use codis::Flavour;
 use codis::config::Config as Codis;
@@ -15,6 +15,8 @@ use tokio::net::TcpListener;
 use tokio::time::Instant;
 
 const SLOT: i64 = 289;
+/// Of `key1`.
+const KEY1: i64 = 80;
 
 /// A proxy before two foreign nodes, with every slot at the first.
 struct World {
@@ -190,6 +192,14 @@ async fn where_nodes_have_a_password_requests_wait_until_the_node_has_moved_thei
     let w = World::of_pikas(config, settings).await;
     w.moves_under_writes().await;
     assert_eq!(w.cluster.metric("foreign_slots_moved_total"), 0, "it moves by itself");
+
+    // A key that is not there does not wait for the others.
+    let mut client = Client::connect(w.cluster.addrs[0]).await;
+    w.prepare(KEY1).await;
+    w.router().fill(vec![w.migrating(KEY1)]).await.unwrap();
+    assert_eq!(client.ask("incr key1").await, Value::Int(1));
+    assert_eq!(w.direct(&w.target).await.ask("get key1").await, bulk("1"));
+    assert_eq!(w.cluster.metric("held_requests_total{outcome=\"timeout\"}"), 0);
 }
 
 #[tokio::test]
