@@ -1,4 +1,7 @@
 //! What is found out about foreign nodes before a slot moves, on doubles of Pika and codis-server and on a real `redis-server`.
+//!
+//! With `PIKA_SOURCE` and `PIKA_TARGET`, `HOST:PORT`, those are used in place of two doubles, and emptied before each test: by hand, on real Pikas,
+//! one test at a time, of those that need nothing only a double does.
 
 use crate::cluster::{Client, Cluster, ok, quick};
 use crate::codis::upstream;
@@ -33,7 +36,7 @@ async fn free() -> TcpListener {
 struct Node {
     addr: String,
     link: Link,
-    _running: Running,
+    _running: Option<Running>,
 }
 
 impl Node {
@@ -50,7 +53,16 @@ impl Node {
     async fn of(running: Running, config: &Config) -> Self {
         let addr = running.address().to_string();
         let link = Link::open(config, &addr, PATIENCE).await.unwrap();
-        Self { addr, link, _running: running }
+        Self { addr, link, _running: Some(running) }
+    }
+
+    /// One that somebody else has started.
+    async fn named(variable: &str) -> Option<Self> {
+        let addr = std::env::var(variable).ok()?;
+        let link = Link::open(&config(), &addr, PATIENCE).await.unwrap();
+        let mut node = Self { addr, link, _running: None };
+        node.ask_all(&["FLUSHALL"]).await;
+        Some(node)
     }
 
     async fn ask(&mut self, line: &str) -> Value {
@@ -80,7 +92,14 @@ impl Pair {
     }
 
     async fn with(settings: Settings, config: Config) -> Self {
-        let (source, target) = (Node::pika(settings).await, Node::pika(Settings::default()).await);
+        let source = match Node::named("PIKA_SOURCE").await {
+            Some(node) => node,
+            None => Node::pika(settings).await,
+        };
+        let target = match Node::named("PIKA_TARGET").await {
+            Some(node) => node,
+            None => Node::pika(Settings::default()).await,
+        };
         Self { config: Arc::new(config), known: Arc::default(), source, target }
     }
 
@@ -274,7 +293,10 @@ async fn when_too_many_keys_are_noted_the_nodes_list_theirs_anew() {
 
 /// A proxy with a Pika behind, a client of it, and a connection past it.
 async fn behind_proxy() -> (Cluster, Client, Node) {
-    let pika = Node::pika(Settings::default()).await;
+    let pika = match Node::named("PIKA_SOURCE").await {
+        Some(node) => node,
+        None => Node::pika(Settings::default()).await,
+    };
     let mut node = FakeNode::start().await;
     node.addr.clone_from(&pika.addr);
     let at = |id| model::Slot { id, backend_addr: pika.addr.clone(), ..model::Slot::default() };
