@@ -530,7 +530,7 @@ impl State {
         if text[0].eq_ignore_ascii_case("hello") {
             return b"%1\r\n+server\r\n+fake\r\n".to_vec();
         }
-        if text[0] == "INFO" {
+        if text[0] == "INFO" && !self.vitals.is_empty() {
             return bulk(Some(&self.vitals.clone().into_bytes()));
         }
         if let Some(line) = &self.refusal {
