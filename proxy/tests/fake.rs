@@ -530,7 +530,13 @@ impl State {
         if text[0].eq_ignore_ascii_case("hello") {
             return b"%1\r\n+server\r\n+fake\r\n".to_vec();
         }
-        if text[0] == "INFO" && !self.vitals.is_empty() {
+        if self.plain && text[0] == "SLOTSHASHKEY" {
+            return b"-ERR unknown command 'SLOTSHASHKEY'\r\n".to_vec();
+        }
+        if self.plain && text == ["INFO", "server"] {
+            return bulk(Some(&b"# Server\r\nredis_version:7.0.15\r\n".to_vec()));
+        }
+        if text == ["INFO", "replication"] && !self.vitals.is_empty() {
             return bulk(Some(&self.vitals.clone().into_bytes()));
         }
         if let Some(line) = &self.refusal {

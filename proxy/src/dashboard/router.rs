@@ -6,19 +6,24 @@
 //! nor `migrate_from` hold a request up. A settled slot is what remains of a filled slot for the workers.
 
 use super::fill::{Fill, Order, Unfinished};
+use super::moves::{Counted, Moves, Stage};
 use crate::config::Config;
 use crate::dialect::Dialect;
+use crate::foreign::examine::{self, Move};
+use crate::foreign::known::Known;
+use crate::foreign::sweep::Job;
 use crate::upstream::{Flavour, connect};
 use arc_swap::ArcSwap;
 use codis::commands::texts::CLOSED_ROUTER;
 use codis::fill::{plan, switched};
-use codis::model::Slot;
+use codis::model::{ForwardMethod, Slot};
 use dashmap::DashMap;
 use parking_lot::Mutex;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 /// All slots of a proxy, as filled.
 #[derive(Debug)]
@@ -31,6 +36,10 @@ pub struct Router {
     filling: tokio::sync::Mutex<Filling>,
     workers: Vec<Desk>,
     dialects: DashMap<String, Dialect>,
+    /// What is known of foreign nodes, and keys that they do not list.
+    known: Arc<Known>,
+    /// Slots that leave nodes which are not ours.
+    moves: Moves,
     /// A node is not what it was taken for.
     learnt: Notify,
     groups: Mutex<Groups>,
@@ -94,6 +103,8 @@ impl Router {
             filling: tokio::sync::Mutex::new(Filling { settled: slots }),
             workers: (0..config.workers).map(desk).collect(),
             dialects: DashMap::new(),
+            known: Arc::default(),
+            moves: Moves::default(),
             learnt: Notify::new(),
             groups: Mutex::default(),
             switched: Mutex::default(),
@@ -115,7 +126,45 @@ impl Router {
         if self.phase() == Phase::Closed {
             return Err(CLOSED_ROUTER.to_owned());
         }
-        self.apply(filled, By::Dashboard).await
+        let leaving = filled.iter().filter(|slot| !slot.locked && !slot.migrate_from.is_empty());
+        let leaving: Vec<i64> = leaving.map(|slot| slot.id).collect();
+        self.apply(filled, By::Dashboard).await?;
+        self.await_moves(&leaving).await
+    }
+
+    /// Waits, within the bound, until slots that leave nodes which are not ours have arrived. The dashboard starts no migration of its own before
+    /// it has our answer, and repeats a fill that is refused.
+    async fn await_moves(&self, slots: &[i64]) -> Result<(), String> {
+        let end = Instant::now() + self.config.foreign.fill_wait;
+        let mut result = Ok(());
+        for &slot in slots {
+            let arrived = match self.moves.emptied(slot, end).await {
+                Ok(()) => self.arrive(slot).await,
+                Err(why) => Err(why),
+            };
+            result = result.and(arrived);
+        }
+        result
+    }
+
+    /// Nothing of the slot is at its source any more: from now on it is just at the target.
+    async fn arrive(&self, id: i64) -> Result<(), String> {
+        let mut filling = self.filling.lock().await;
+        let Some(settled) = filling.place(id).map(|slot| slot.clone()) else { return Ok(()) };
+        let (source, target) = (&settled.migrate_from, &settled.backend_addr);
+        if source.is_empty() || self.moves.stage(id, source, target) != Stage::Moving {
+            return Ok(());
+        }
+        let arrived = Slot { migrate_from: String::new(), migrate_from_group_id: 0, ..settled };
+        let done = self.carry_out(&mut filling, vec![arrived]).await;
+        done.map_err(|unfinished| unfinished.why)?;
+        self.moves.arrived(id);
+        Ok(())
+    }
+
+    /// What slots that leave nodes which are not ours have brought.
+    pub(crate) fn moves(&self) -> Counted {
+        self.moves.counted()
     }
 
     /// Routes the slots of these groups to the primaries that sentinels name; all else stays as filled.
@@ -141,7 +190,8 @@ impl Router {
         self.probe(&filled).await;
         let (mut taken, mut settled, mut refused) = (Vec::new(), Vec::new(), Ok(()));
         for slot in filled {
-            match self.settle(&slot) {
+            let examined = self.examine(&slot).await;
+            match examined.and_then(|()| self.settle(&slot)) {
                 Ok(for_workers) => {
                     settled.push(for_workers);
                     taken.push(slot);
@@ -157,6 +207,20 @@ impl Router {
             taken.retain(|slot| !unfinished.slots.contains(&slot.id));
             unfinished.why
         });
+        let done = done.and(self.prepare(&mut filling, &mut taken).await);
+        for slot in &taken {
+            let is_leaving = filling.place(slot.id).filter(|slot| !slot.migrate_from.is_empty());
+            match is_leaving {
+                Some(s) if s.forward_method == ForwardMethod::Sync => {
+                    let means = self.dialect(&s.migrate_from);
+                    self.moves.begin(Job::new(&self.config, s, means));
+                }
+                // The node itself moves it.
+                Some(_) => {}
+                None if slot.migrate_from.is_empty() => self.moves.forget(slot.id),
+                None => {}
+            }
+        }
         self.install(taken, by);
         done.and(refused)
     }
@@ -165,6 +229,8 @@ impl Router {
         let mut slots = Vec::clone(&self.slots.load());
         let (mut groups, mut switched) = (self.groups.lock(), self.switched.lock());
         for slot in filled {
+            let before = usize::try_from(slot.id).ok().and_then(|id| slots.get(id));
+            self.note_leaving(before, &slot);
             groups.learn(&slot.backend_addr, slot.backend_addr_group_id);
             groups.learn(&slot.migrate_from, slot.migrate_from_group_id);
             match by {
@@ -224,6 +290,9 @@ impl Router {
             "" => Ok(slot.clone()),
             // Until it has granted the slot, the source serves it; then it says who does.
             source if is_ours(source) && is_ours(&slot.backend_addr) => Ok(alone(source, slot)),
+            source if matches!(self.dialect(source), Dialect::Pika | Dialect::CodisServer) => {
+                self.leave(slot)
+            }
             source => {
                 let stranger = if is_ours(source) { &slot.backend_addr } else { source };
                 Err(format!(
@@ -234,8 +303,102 @@ impl Router {
         }
     }
 
+    /// Whether a fill locks a slot which is about to leave a node that is not ours: nothing has moved yet, and it may still stay.
+    fn is_about_to_leave(&self, slot: &Slot) -> bool {
+        let (source, target) = (&slot.migrate_from, &slot.backend_addr);
+        slot.locked
+            && matches!(self.dialect(source), Dialect::Pika | Dialect::CodisServer)
+            && self.moves.stage(slot.id, source, target) == Stage::None
+    }
+
+    /// Refuses a slot that cannot leave such a node, before it is locked.
+    async fn examine(&self, slot: &Slot) -> Result<(), String> {
+        let Some(moved) = self.leaving(slot) else { return Ok(()) };
+        let ready = examine::examine(&self.config, &self.known, moved).await;
+        let ready = ready.map_err(|refusal| format!("slot {}: {refusal}", slot.id))?;
+        let (keys, keys_max) = (ready.keys, self.config.foreign.probed_keys_max);
+        if self.config.node_password.is_some() && keys > keys_max {
+            return Err(format!(
+                "slot {}: {} has a password and {keys} keys of the slot, whose requests would wait for all of them to move; more than {keys_max} \
+                 (foreign.probed_keys_max) would take too long",
+                slot.id, slot.migrate_from
+            ));
+        }
+        Ok(())
+    }
+
+    /// Has the sources of slots that are locked now list all keys of them. Slots that cannot leave all the same become again what they were.
+    async fn prepare(&self, filling: &mut Filling, taken: &mut Vec<Slot>) -> Result<(), String> {
+        let (mut back, mut result) = (Vec::new(), Ok(()));
+        for slot in taken.iter() {
+            let Some(moved) = self.leaving(slot) else { continue };
+            if let Err(refusal) = examine::prepare(&self.config, &self.known, moved).await {
+                let why = format!("slot {}: {refusal}", slot.id);
+                tracing::warn!(slot = slot.id, why, "a fill is refused");
+                back.push(slot.id);
+                result = Err(why);
+            }
+        }
+        taken.retain(|slot| !back.contains(&slot.id));
+        let before = self.slots.load();
+        let before = before.iter().filter(|slot| back.contains(&slot.id));
+        let before = before.filter_map(|slot| self.settle(slot).ok()).collect();
+        let undone = self.carry_out(filling, before).await.map_err(|unfinished| unfinished.why);
+        result.and(undone)
+    }
+
+    fn leaving<'a>(&self, slot: &'a Slot) -> Option<Move<'a>> {
+        let number = u16::try_from(slot.id).ok().map(cluster::Slot)?;
+        let moved = Move { slot: number, source: &slot.migrate_from, target: &slot.backend_addr };
+        self.is_about_to_leave(slot).then_some(moved)
+    }
+
+    /// A node that keeps a cache may remember what it no longer has.
+    fn note_leaving(&self, before: Option<&Slot>, slot: &Slot) {
+        let (Some(before), Ok(number)) = (before, u16::try_from(slot.id)) else { return };
+        for node in [&before.backend_addr, &before.migrate_from] {
+            if !node.is_empty() && *node != slot.backend_addr {
+                self.known.left(node, cluster::Slot(number));
+            }
+        }
+    }
+
+    /// What remains of a slot that leaves a node which moves it key by key. While it may still stay, nothing of it moves.
+    fn leave(&self, slot: &Slot) -> Result<Slot, String> {
+        let (source, target) = (&slot.migrate_from, &slot.backend_addr);
+        // What Pika moves at our word it sends without a password.
+        let method = match (self.dialect(source), &self.config.node_password) {
+            (Dialect::Pika, Some(_)) if slot.forward_method == ForwardMethod::Sync => {
+                return Err(format!(
+                    "slot {}: {source} and {target} have a password, which synchronous moves of Pika do not send: set migration_method = \"semi-async\" \
+                     in the dashboard's file; the slot stays where it is",
+                    slot.id
+                ));
+            }
+            (Dialect::Pika, Some(_)) => ForwardMethod::SemiAsync,
+            _ => ForwardMethod::Sync,
+        };
+        let at = |addr: &str, from: &str, group: i64| Slot {
+            id: slot.id,
+            backend_addr: addr.to_owned(),
+            backend_addr_group_id: group,
+            migrate_from: from.to_owned(),
+            forward_method: method,
+            locked: slot.locked,
+            ..Slot::default()
+        };
+        Ok(match self.moves.stage(slot.id, source, target) {
+            Stage::None if slot.locked => at(source, "", slot.migrate_from_group_id),
+            Stage::None | Stage::Moving => at(target, source, slot.backend_addr_group_id),
+            Stage::Over => at(target, "", slot.backend_addr_group_id),
+        })
+    }
+
     /// Takes in what a node has turned out to be.
     pub(crate) fn learn_dialect(&self, addr: &str, dialect: Dialect) {
+        if dialect == Dialect::Pika {
+            self.known.attach(&self.config, addr);
+        }
         let before = self.dialects.insert(addr.to_owned(), dialect);
         if before.unwrap_or_default() != dialect {
             self.learnt.notify_one();
@@ -270,6 +433,9 @@ impl Router {
             match answer {
                 Ok((addr, Ok(dialect))) => {
                     tracing::info!(node = addr, ?dialect, "a node is known");
+                    if dialect == Dialect::Pika {
+                        self.known.attach(&self.config, &addr);
+                    }
                     self.dialects.insert(addr, dialect);
                 }
                 Ok((addr, Err((_, why)))) => {
@@ -291,6 +457,11 @@ impl Router {
                 tracing::warn!(why, "what was filled could not be applied again");
             }
         }
+    }
+
+    /// What is known of foreign nodes.
+    pub(crate) fn known(&self) -> &Arc<Known> {
+        &self.known
     }
 
     /// The address to use for a node that another node names: its group may have another primary by now.
@@ -323,6 +494,7 @@ impl Router {
     /// Nobody is served from now on: every slot is drained and emptied.
     pub async fn close(&self) {
         self.phase.send_replace(Phase::Closed);
+        self.moves.end();
         let mut filling = self.filling.lock().await;
         let offline: Vec<Slot> =
             filling.settled.iter().map(|slot| Slot::offline(slot.id)).collect();

@@ -176,6 +176,14 @@ impl Session {
             view.consume(len);
             return Step::Done;
         }
+        if worker.dialects.has_pika()
+            && let Some(step) = self.take_for_pika(worker, &found)
+        {
+            if step == Step::Done {
+                view.consume(len);
+            }
+            return step;
+        }
         let mut slots = KeySlots::new();
         let step = match plan(command, found.request(), worker.routes.count, &mut slots) {
             Ok(Plan::Send(slot)) => {

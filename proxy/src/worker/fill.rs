@@ -5,11 +5,14 @@
 
 use super::Worker;
 use crate::dashboard::{Fill, Order, Stage, Unfinished};
+use crate::dialect::Dialect;
+use crate::gate::Means;
 use crate::private::{CallOff, Nudge};
 use crate::routes::{NOBODY, NodeIndex};
 use cluster::route::Route;
 use cluster::{Epoch, Slot};
 use codis::fill::{Plan, Step};
+use codis::model::ForwardMethod;
 use std::cell::RefCell;
 use std::collections::{BTreeSet, HashMap};
 use std::rc::Rc;
@@ -19,6 +22,9 @@ use tokio::time::{Instant, sleep_until};
 
 /// Requests end by themselves when a node has been silent for the reply timeout; so much later a drain is given up.
 const DRAIN_MARGIN: Duration = Duration::from_secs(5);
+
+/// How often the log tells what a fill waits for.
+const TELL_PAUSE: Duration = Duration::from_secs(2);
 
 /// Between two questions for a slot whose owner is down.
 const ASK_PAUSE: Duration = Duration::from_millis(100);
@@ -116,6 +122,7 @@ impl Worker {
             }
         }
         let end = Instant::now() + self.config.upstream.reply_timeout + DRAIN_MARGIN;
+        let mut told = Instant::now() + TELL_PAUSE;
         let (mut drained, mut undone, mut why) = (Vec::new(), BTreeSet::new(), None);
         loop {
             draining.retain(|&(number, slot)| {
@@ -145,6 +152,13 @@ impl Worker {
             tokio::select! {
                 () = self.fills.drained.notified() => {}
                 () = fill.changed(self.number) => {}
+                () = sleep_until(told) => {
+                    told += TELL_PAUSE;
+                    for &(_, slot) in &draining {
+                        let (in_flight, asked) = (self.routes.in_flight(slot), self.is_asking(slot));
+                        tracing::warn!(%slot, in_flight, asked, "a slot that is filled is not drained yet");
+                    }
+                }
                 () = sleep_until(end) => {
                     for &(number, slot) in draining.iter().chain(&drained) {
                         if fill.give_up(number) {
@@ -190,7 +204,7 @@ impl Worker {
 
     fn is_drained(&self, slot: Slot) -> bool {
         let in_flight = self.routes.in_flight(slot) + self.reads.in_flight(slot);
-        in_flight == 0 && !self.fills.blocked.borrow().contains_key(&slot)
+        in_flight == 0 && !self.is_asking(slot) && !self.fills.blocked.borrow().contains_key(&slot)
     }
 
     /// The new content holds; requests go on unless it is locked.
@@ -199,6 +213,24 @@ impl Worker {
             self.install_replicas(slot, &plan.slot);
             let node = self.routes.node(&plan.slot.backend_addr);
             let before = self.fills.hints.borrow_mut().insert(slot, node);
+            let source = Some(&*plan.slot.migrate_from).filter(|source| !source.is_empty());
+            let source = source.map(|source| self.routes.node(source));
+            if let (Some(source), Some(router)) = (source, &self.shared.router) {
+                self.dialects.learn(source, router.dialect(&plan.slot.migrate_from));
+            }
+            match source {
+                // Where nothing but the lock changes, what is known of keys stays known.
+                Some(source) if before != Some(node) || self.passes_from(slot) != Some(source) => {
+                    let means = match plan.slot.forward_method {
+                        _ if self.dialects.of(source) == Dialect::CodisServer => Means::TagOneAsync,
+                        ForwardMethod::SemiAsync => Means::Probe,
+                        ForwardMethod::Sync | ForwardMethod::Unknown(_) => Means::TagOne,
+                    };
+                    self.begin_passage(slot, source, means);
+                }
+                Some(_) => {}
+                None => self.end_passage(slot),
+            }
             if before.unwrap_or(NOBODY) != node {
                 if let Some(router) = &self.shared.router {
                     self.dialects.learn(node, router.dialect(&plan.slot.backend_addr));
