@@ -50,8 +50,7 @@ pub enum Refusal {
     )]
     WrongLetter { slot: Slot, tag: u32, key: String, letter: char, kind: String },
     #[error(
-        "{key} has the score {score} for {member}, which Pika would migrate as {rounded}; round it yourself, or set foreign.fractional_scores \
-         to round"
+        "{key} has the score {score} for {member}, which Pika would migrate as {rounded}; round it yourself, then move the slot again"
     )]
     Score { key: String, member: String, score: String, rounded: String },
     #[error(

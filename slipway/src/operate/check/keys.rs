@@ -92,9 +92,7 @@ fn remedy(refusal: &Refusal) -> &'static str {
         Refusal::WrongLetter { .. } => {
             "proxies of ours cure it when the slot moves; else the three commands above, while nobody writes the key"
         }
-        Refusal::Score { .. } => {
-            "round it, or let a proxy of ours round: foreign.fractional_scores"
-        }
+        Refusal::Score { .. } => "round it yourself",
         _ => "try again",
     }
 }
