@@ -314,6 +314,33 @@ async fn a_new_table_waits_for_what_is_on_its_way_by_the_old_one() {
 }
 
 #[tokio::test]
+async fn a_node_that_turns_a_release_away_is_asked_in_time() {
+    let mut config = quick();
+    config.hold.drain_in_flight_max = 1;
+    // Nothing but the questions ends this hold.
+    config.hold.timeout = Duration::from_secs(3600);
+    config.hold.soft = Duration::from_secs(3600);
+    let c = Cluster::with(2, config).await;
+    let mut client = c.client().await;
+    let granted = Slot::Granted { epoch: 2, addr: c.nodes[1].addr.clone(), token: None };
+    c.nodes[0].set(KEY1, granted.clone());
+    assert_eq!(client.ask("set key1 v").await, ok());
+    c.nodes[0].set(FOO, granted);
+    c.nodes[1].set(FOO, Slot::Sealed);
+    c.nodes[1].push_nothing();
+    c.nodes[1].behave(Manner::Mute);
+    client.send_all(&appends("foo", 0, 2)).await;
+    // The first is on its way for longer than the timer ever waits to ask; the second keeps the hold.
+    until("the first of the release is turned away", || c.nodes[1].bounced() == 1).await;
+    assert!(client.hears_nothing().await);
+    c.nodes[1].behave(Manner::Good);
+    until("the node was asked", || c.nodes[1].said("WHERE") > 1).await;
+    c.nodes[1].set(FOO, Slot::Owned);
+    client.replies(2).await;
+    assert_eq!(c.nodes[1].get("foo").unwrap(), written(0, 2));
+}
+
+#[tokio::test]
 async fn many_held_requests_leave_in_windows() {
     let mut config = quick();
     config.hold.drain_in_flight_max = 16;
