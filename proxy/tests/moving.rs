@@ -26,10 +26,10 @@ async fn writes_of_a_sealed_slot_wait_and_leave_in_order() {
     assert_eq!(client.ask("append foo 0,").await, Value::Int(2));
     c.nodes[0].set(FOO, Slot::Sealed);
     client.send_all(&appends("foo", 1, 300)).await;
+    until("all are held", || c.metric("held_requests") == 299).await;
     assert!(client.hears_nothing().await);
     assert_eq!(c.nodes[0].get("foo").unwrap(), "0,");
     let released = c.metric("held_requests_total{outcome=\"released\"}");
-    assert_eq!(c.metric("held_requests"), 299);
     c.nodes[0].set(FOO, Slot::Owned);
     let replies = client.replies(299).await;
     assert_eq!(c.metric("held_requests") + c.metric("held_bytes") + c.metric("held_slots"), 0);
@@ -305,8 +305,9 @@ async fn a_new_table_waits_for_what_is_on_its_way_by_the_old_one() {
     client.send_all(&appends("foo", 1, 5)).await;
     until("the node has executed them", || c.nodes[0].executed().len() == 5).await;
     c.publish(2, |slot| if slot == FOO { (1, 2) } else { (0, 1) });
+    until("the table is taken in", || c.metric("table_version") == 2).await;
     client.send_all(&appends("foo", 5, 9)).await;
-    sleep(Duration::from_millis(50)).await;
+    until("the others are held", || c.metric("held_requests") == 4).await;
     assert_eq!(c.nodes[1].executed().len(), 0, "the first four are not back");
     c.nodes[0].behave(Manner::Good);
     client.replies(8).await;
