@@ -137,6 +137,8 @@ proxy() {
     port && local listen=$addr
     port
     printf 'product_name = "%s"\nproto_type = "tcp4"\nproxy_addr = "%s"\nadmin_addr = "%s"\n' "$product" "$listen" "$addr" >"$dir/$1.toml"
+    # A proxy of either kind registers where jodis clients look for it.
+    [[ $COORDINATOR == filesystem ]] || printf 'jodis_name = "%s"\njodis_addr = "%s"\njodis_timeout = "20s"\n' "$COORDINATOR" "$place" >>"$dir/$1.toml"
     case $2 in
         ours) start "$1" "$SLIPWAY_BIN" proxy --config "$dir/$1.toml" --dashboard "$dashboard" --pidfile "$dir/$1.pid" ;;
         old)
@@ -161,7 +163,7 @@ product() {
     printf 'coordinator_name = "%s"\ncoordinator_addr = "%s"\nproduct_name = "%s"\nadmin_addr = "%s"\nmigration_method = "%s"\n' \
         "$COORDINATOR" "$place" "$product" "$dashboard" "$method" >>"$dir/dashboard.toml"
     node node1 && node node2
-    start_dashboard
+    check "the dashboard starts on its coordinator, $COORDINATOR" start_dashboard
     check "the dashboard takes our nodes into groups" groups
     for kind in "$@"; do
         i=$((i + 1))
@@ -169,7 +171,18 @@ product() {
     done
     check "all proxies are online" within 30 says \
         "[.stats.proxy.stats[] | select(.stats.online)] | length == $#"
+    [[ $COORDINATOR == filesystem ]] || check "all are where jodis clients look" within 30 registered "$#"
 }
+
+# As many proxies as said are registered for jodis.
+registered() {
+    case $COORDINATOR in
+        etcd) curl -sf "http://$place/v2/keys/jodis/$product" | jq -e "[.node.nodes[].value | fromjson | select(.state == \"online\")] | length == $1" ;;
+        zookeeper) [[ $(zookeeper_cli ls "/jodis/$product" | grep -o 'proxy-[0-9a-f]*' | sort -u | wc -l) -eq $1 ]] ;;
+    esac
+}
+
+zookeeper_cli() { java -cp "/usr/share/java/*" org.apache.zookeeper.ZooKeeperMain -server "$place" "$@" 2>/dev/null; }
 
 groups() {
     local id
