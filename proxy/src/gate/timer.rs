@@ -7,7 +7,11 @@ use crate::session::replies::Outcome;
 use crate::worker::Worker;
 use cluster::Slot;
 use std::rc::Rc;
+use std::time::Duration;
 use tokio::time::{Instant, sleep_until};
+
+/// However much is due, others have their turn in between.
+const LEAST: Duration = Duration::from_millis(1);
 
 /// Keeps the times of one worker's gate, for ever.
 pub(crate) async fn run(worker: Rc<Worker>) {
@@ -19,7 +23,7 @@ pub(crate) async fn run(worker: Rc<Worker>) {
             None => begun.notified().await,
             Some(at) => {
                 tokio::select! {
-                    () = sleep_until(at) => {}
+                    () = sleep_until(at.max(worker.now() + LEAST)) => {}
                     () = begun.notified() => {}
                 }
             }
