@@ -10,8 +10,9 @@
 #   HA_SECONDS                    how long codis-ha runs beside it (30)
 #   KEEP=1                        keep the directory of data and logs
 #
-# Scenarios: api (all routes by admin and console, one proxy of ours, no load), and WHO-METHOD, who is ours, old or both (the proxies in front
-# of our nodes), and method is sync or semi-async: all slots to group 2 and back under checked load, the dashboard killed in between.
+# Scenarios: api (all routes by admin and console, one proxy of ours, no load), clients (the libraries of tests/clients through a proxy of ours),
+# and WHO-METHOD: who is ours, old or both (the proxies in front of our nodes), and method is sync or semi-async: all slots to group 2 and back
+# under checked load, the dashboard killed in between.
 # By default all of them.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
@@ -335,13 +336,21 @@ watchdog() {
     says '.stats.proxy.models | length == 1' && runs proxy1 && no_red_row
 }
 
+# --- Client libraries. ---
+
+clients() {
+    product semi-async ours
+    check "client libraries, unmodified" tests/clients/run.sh "${proxies[0]}"
+    stop_all
+}
+
 # --- Which ones. ---
 
 exec 3>&1
 everything='strings=4,counters=2,hashes=3,lists=3,sets=2,zsets=2,ttl=2,multi=2,missing=1'
 scenarios=("$@")
 if [[ $# -eq 0 ]]; then
-    scenarios=(api ours-semi-async ours-sync)
+    scenarios=(api clients ours-semi-async ours-sync)
     [[ -z $OLD_CODIS_PROXY ]] || scenarios+=(old-semi-async old-sync both-semi-async both-sync)
 fi
 "$CODIS_DASHBOARD" --version | sed -n 1p
@@ -350,6 +359,7 @@ for scenario in "${scenarios[@]}"; do
     mix=$everything
     case $scenario in
         api) api ;;
+        clients) clients ;;
         ours-*) moves "${scenario#*-}" ours ours ;;
         old-*) moves "${scenario#*-}" old ;;
         both-*) moves "${scenario#*-}" ours old ;;
