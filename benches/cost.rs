@@ -71,6 +71,18 @@ pub(crate) fn resident_mib(processes: &[u32]) -> Result<[f64; 2]> {
     Ok(sums)
 }
 
+/// Bytes that processes have given to files since they started; a file that is deleted before the disk has it counts as well.
+pub(crate) fn written_bytes(processes: &[u32]) -> Result<u64> {
+    let mut sum = 0_u64;
+    for id in processes {
+        let text = fs::read_to_string(format!("/proc/{id}/io"))
+            .with_context(|| format!("process {id} has ended, or is another user's"))?;
+        let bytes = text.lines().find_map(|line| line.strip_prefix("write_bytes:"));
+        sum += bytes.unwrap_or_default().trim().parse::<u64>().unwrap_or_default();
+    }
+    Ok(sum)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -7,6 +7,7 @@
 mod case;
 mod cost;
 mod counter;
+mod large;
 mod load;
 mod machine;
 mod measure;
@@ -118,6 +119,10 @@ fn run(args: &Args, bench: &mut Bench) -> Result<()> {
         bench.idle_clients()?;
         say(&format!("{} is measured", memory::CLIENTS))?;
     }
+    if args.wants(large::NAME) && args.wants_subject("node") {
+        bench.larger_than_memory(if args.size == Size::Full { 1 << 30 } else { 256 << 20 })?;
+        say(&format!("{} is measured", large::NAME))?;
+    }
     if args.wants(memory::BACKLOG) {
         bench.unread_pipeline()?;
         say(&format!("{} is measured", memory::BACKLOG))?;
@@ -128,6 +133,10 @@ fn run(args: &Args, bench: &mut Bench) -> Result<()> {
 impl Args {
     fn wants(&self, case: &str) -> bool {
         self.cases.is_empty() || self.cases.iter().any(|part| case.contains(part.as_str()))
+    }
+
+    fn wants_subject(&self, name: &str) -> bool {
+        self.subjects.is_empty() || self.subjects.iter().any(|wanted| wanted == name)
     }
 
     fn chosen(&self) -> Result<Vec<&'static Recipe>> {
@@ -209,7 +218,7 @@ fn raise_open_files() -> Result<()> {
 fn list(args: &Args) -> Result<()> {
     let closed = case::all(args.size).into_iter().map(|case| case.name);
     let beside = stall::Disturbance::ALL.map(|disturbance| disturbance.name().to_owned());
-    let fresh = [memory::CLIENTS, memory::BACKLOG].map(str::to_owned);
+    let fresh = [memory::CLIENTS, large::NAME, memory::BACKLOG].map(str::to_owned);
     let cases: Vec<String> =
         closed.chain(RATES.map(steady::name)).chain(beside).chain(fresh).collect();
     let subjects: Vec<&str> = RECIPES.iter().map(|recipe| recipe.name).collect();

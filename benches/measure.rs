@@ -53,7 +53,7 @@ impl Bench {
                     continue;
                 }
                 let result = measure(self, subject);
-                wait_until_it_rests(subject)?;
+                wait_until_it_rests(subject, REST_MAX)?;
                 let name = subject.name.clone();
                 match result {
                     Ok(values) => self.record.add(case, &name, round, &values),
@@ -117,8 +117,8 @@ fn no_errors(outcome: &Outcome) -> Result<()> {
     }
 }
 
-/// Waits until a subject has done what it does in the background, at most [`REST_MAX`]: the next one is not to pay for it.
-fn wait_until_it_rests(subject: &Subject) -> Result<()> {
+/// Waits until a subject has done what it does in the background, at most so long: the next one is not to pay for it.
+pub(crate) fn wait_until_it_rests(subject: &Subject, limit: Duration) -> Result<()> {
     let begin = Instant::now();
     let busy = |subject: &Subject| -> Result<f64> {
         let before = subject.cpu()?;
@@ -132,6 +132,6 @@ fn wait_until_it_rests(subject: &Subject) -> Result<()> {
             .sum::<f64>();
         Ok(used / begin.elapsed().as_micros() as f64)
     };
-    while busy(subject)? > REST_SHARE_MAX && begin.elapsed() < REST_MAX {}
+    while busy(subject)? > REST_SHARE_MAX && begin.elapsed() < limit {}
     Ok(())
 }

@@ -3,7 +3,7 @@
 use crate::record::Record;
 use crate::statistics::Estimate;
 use crate::verdict::{Bar, Standing, Verdict};
-use crate::{memory, stall, steady};
+use crate::{large, memory, stall, steady};
 use anyhow::Result;
 use std::io::Write;
 
@@ -71,6 +71,8 @@ pub(crate) fn show(to: &mut impl Write, record: &Record, verdicts: &[Verdict]) -
     values(to, record, idle, (memory::CLIENTS, &memory::CLIENTS_VALUES))?;
     let unread = "200,000 GETs in one pipeline, unread for 3 s";
     values(to, record, unread, (memory::BACKLOG, &memory::BACKLOG_VALUES))?;
+    let large = "Data larger than a node's memory: 1 KiB values, half reads and half writes at a fixed rate";
+    values(to, record, large, (large::NAME, &large::VALUES))?;
     refusals(to, record)?;
     show_verdicts(to, verdicts)
 }

@@ -243,6 +243,13 @@ impl Subject {
     }
 }
 
+/// A fresh node alone that may use so much memory.
+pub(crate) fn node_with_memory(ground: &Ground, bytes: u64) -> Result<Subject> {
+    let started = ours::node_with(ground, &format!("memory_bytes = {bytes}"))?;
+    wait_until_it_answers("node", &started.addr);
+    Ok(Subject { name: "node".to_owned(), started })
+}
+
 fn clear(addr: &str) -> Result<()> {
     let mut client = Client::connect(addr).map_err(anyhow::Error::msg)?;
     let reply = client.command("FLUSHALL SYNC").map_err(anyhow::Error::msg)?;

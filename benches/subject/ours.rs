@@ -6,7 +6,12 @@ use harness::cluster::{Cluster, Role, Settings};
 use std::path::Path;
 
 pub(super) fn node(ground: &Ground, _: &Path) -> Result<Started> {
-    let mut cluster = start(ground);
+    node_with(ground, "")
+}
+
+/// With more lines in the nodes' configuration.
+pub(super) fn node_with(ground: &Ground, more: &str) -> Result<Started> {
+    let mut cluster = start(ground, more);
     cluster
         .tool("migrate --slots 0-1023 --to 1")
         .map_err(anyhow::Error::msg)
@@ -27,7 +32,7 @@ pub(super) fn proxy(ground: &Ground, program: &Path) -> Result<Started> {
 }
 
 pub(super) fn proxy_before_nodes(ground: &Ground, _: &Path) -> Result<Started> {
-    let mut cluster = start(ground);
+    let mut cluster = start(ground, "");
     Ok(Started {
         addr: cluster.proxy.clone(),
         processes: vec![cluster.process(Role::Proxy).id()],
@@ -36,9 +41,9 @@ pub(super) fn proxy_before_nodes(ground: &Ground, _: &Path) -> Result<Started> {
     })
 }
 
-fn start(ground: &Ground) -> Cluster {
+fn start(ground: &Ground, more: &str) -> Cluster {
     let workers = format!("workers = {}", ground.workers);
-    let node = format!("{workers}\nclients_max = 15_000");
+    let node = format!("{workers}\nclients_max = 15_000\n{more}");
     let proxy = format!("{workers}\n[limits]\nclients_max = 15_000");
     Cluster::start_with(Settings { node: &node, proxy: &proxy, ..Settings::default() })
 }

@@ -44,23 +44,31 @@ pub(crate) async fn sweep(shared: Arc<Shared>) {
 /// Goes on from `position` until the time is used or all slots were seen once.
 fn sweep_for(shared: &Shared, mut position: Position, share: Duration) -> Position {
     let begun = Instant::now();
-    let all = usize::from(shared.slot_count().get()) * usize::from(shared.config.databases);
+    let all = usize::from(shared.slot_count().get());
     let mut seen = 0;
     while seen <= all && begun.elapsed() < share {
         match with_scratch(|scratch| sweep_some(shared, scratch, &position)) {
             Some(after) => position.after = Some(after),
             None => {
+                let slot = position.slot;
                 position = next(shared, &position);
-                seen += 1;
+                seen += usize::from(position.slot != slot || all == 1);
             }
         }
     }
     position
 }
 
+/// The next database of the slot in which keys will expire, or the next slot: most have none, and a look takes the slot's lock.
 fn next(shared: &Shared, position: &Position) -> Position {
-    if position.db + 1 < shared.config.databases {
-        return Position { slot: position.slot, db: position.db + 1, after: None };
+    let behind = position.db + 1;
+    let expiring = {
+        let guard = shared.slot(Slot(position.slot)).read();
+        let counts = guard.counts.iter().skip(usize::from(behind));
+        counts.zip(behind..).find(|(counts, _)| counts.expires > 0).map(|(_, db)| db)
+    };
+    if let Some(db) = expiring {
+        return Position { slot: position.slot, db, after: None };
     }
     let slot = if position.slot + 1 < shared.slot_count().get() { position.slot + 1 } else { 0 };
     Position { slot, db: 0, after: None }

@@ -4,6 +4,7 @@
 //! from any more once they exceed a limit. Commands that take long run elsewhere, and only this session waits for them. Invariant: no lock
 //! and no thread-local buffer is held across an await.
 
+mod burst;
 mod proxied;
 mod standing;
 mod transaction;

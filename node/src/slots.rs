@@ -121,6 +121,11 @@ impl Cell {
         self.inner.write()
     }
 
+    /// Takes the slot unless somebody has it.
+    pub fn try_write(&self) -> Option<RwLockWriteGuard<'_, SlotInner>> {
+        self.inner.try_write()
+    }
+
     /// Takes the slot unless that takes longer.
     pub fn try_write_for(&self, limit: Duration) -> Option<RwLockWriteGuard<'_, SlotInner>> {
         self.inner.try_write_for(limit)

@@ -31,6 +31,7 @@ use overlay::{Overlay, Seen};
 use parking_lot::{RwLockReadGuard, RwLockWriteGuard};
 use serve::Ready;
 use smallvec::SmallVec;
+use std::cell::OnceCell;
 use std::collections::VecDeque;
 
 /// Buffers that one transaction after another uses; one set a thread.
@@ -78,7 +79,9 @@ struct Part<'a> {
     cell: &'a Cell,
     incarnation: u32,
     prefix: Prefix,
-    now_ms: u64,
+    clock_ahead_ms: u64,
+    /// The time for the slot, once somebody has asked: most commands do not.
+    now_ms: OnceCell<u64>,
     guard: Guard<'a>,
     /// Key counts of the selected database, once the slot was let go.
     keys_when_released: Counts,
@@ -97,6 +100,8 @@ pub struct Txn<'a> {
     parts: SmallVec<[Part<'a>; 1]>,
     overlay: Option<Overlay>,
     snapshot: Option<Snapshot<'a>>,
+    /// The one part the running command is about, where commands follow each other: the others are done.
+    focus: Option<usize>,
     /// The selected database.
     pub db: u8,
     changes: usize,
@@ -127,21 +132,7 @@ impl<'a> Txn<'a> {
         reads: Reads,
     ) -> Self {
         scratch.batch.clear();
-        let parts = entered.into_iter().filter_map(|(slot, guard)| {
-            let inner = guard.inner()?;
-            Some(Part {
-                slot,
-                cell: shared.slot(slot),
-                incarnation: inner.incarnation,
-                prefix: inner.prefix(slot),
-                now_ms: inner.now_ms(),
-                keys_when_released: Counts::default(),
-                counts: SmallVec::new(),
-                captured: inner.capture.is_some().then(Payload::default),
-                changed: is_heard(shared.slot(slot), inner).then(Vec::new),
-                guard,
-            })
-        });
+        let parts = entered.into_iter().filter_map(|(slot, guard)| Part::new(shared, slot, guard));
         let parts = parts.collect();
         let overlay = (reads == Reads::Own).then(Overlay::default);
         Self {
@@ -150,6 +141,7 @@ impl<'a> Txn<'a> {
             parts,
             overlay,
             snapshot: None,
+            focus: None,
             db,
             changes: 0,
             expired: Vec::new(),
@@ -158,6 +150,30 @@ impl<'a> Txn<'a> {
             misses: 0,
             is_ended: false,
         }
+    }
+
+    /// A command of this slot alone comes next; its reads do not see what the commands before it have changed. Returns whether the slot was
+    /// entered already.
+    pub(crate) fn go_to(&mut self, slot: Slot) -> bool {
+        self.focus = self.parts.iter().position(|part| part.slot == slot);
+        self.focus.is_some()
+    }
+
+    /// As [`Self::go_to`], for a slot that has just been entered. Slots may come in any order, so the transaction is not for commands of
+    /// several slots, nor for slots with waiters.
+    pub(crate) fn go_on_to(&mut self, slot: Slot, guard: Guard<'a>) {
+        self.parts.extend(Part::new(self.shared, slot, guard));
+        self.go_to(slot);
+    }
+
+    /// How many bytes [`Self::commit`] has to write.
+    pub(crate) fn bytes(&self) -> usize {
+        self.scratch.batch.bytes()
+    }
+
+    /// Whether reads see changes of this transaction; see [`Self::read_own`].
+    pub(crate) fn reads_own(&self) -> bool {
+        self.overlay.is_some()
     }
 
     /// Lets the slots go and reads them as they are now from here on. For long reads: they hold up nobody.
@@ -218,7 +234,7 @@ impl<'a> Txn<'a> {
 
     /// The time for a key, in milliseconds since 1970.
     pub fn now_ms(&self, key: &[u8]) -> Result<u64, CommandError> {
-        Ok(self.parts[self.part(key)?].now_ms)
+        Ok(self.parts[self.part(key)?].now_ms())
     }
 
     /// Whether a watched key is as it was.
@@ -288,6 +304,9 @@ impl<'a> Txn<'a> {
 
     /// Which part a key belongs to.
     fn part(&self, key: &[u8]) -> Result<usize, CommandError> {
+        if let Some(part) = self.focus {
+            return Ok(part);
+        }
         if let [_] = self.parts.as_slice() {
             return Ok(0);
         }
@@ -415,7 +434,7 @@ impl<'a> Txn<'a> {
         meta_key(&mut self.scratch.key, self.parts[part].prefix, self.db, key);
         let meta = self.get_named(part, Family::Meta)?.map(Meta::decode).transpose()?;
         let meta = match meta {
-            Some(meta) if !meta.expired(self.parts[part].now_ms) => {
+            Some(meta) if !self.parts[part].is_expired(&meta) => {
                 self.hits += 1;
                 return Ok(Some(meta));
             }
@@ -596,7 +615,35 @@ pub(crate) fn is_expired(
     meta.is_some_and(|meta| meta.expired(inner.now_ms()))
 }
 
-impl Part<'_> {
+impl<'a> Part<'a> {
+    /// Nothing if the slot was let go.
+    fn new(shared: &'a Shared, slot: Slot, guard: Guard<'a>) -> Option<Self> {
+        let cell = shared.slot(slot);
+        let inner = guard.inner()?;
+        Some(Self {
+            slot,
+            cell,
+            incarnation: inner.incarnation,
+            prefix: inner.prefix(slot),
+            clock_ahead_ms: inner.clock_ahead_ms,
+            now_ms: OnceCell::new(),
+            keys_when_released: Counts::default(),
+            counts: SmallVec::new(),
+            captured: inner.capture.is_some().then(Payload::default),
+            changed: is_heard(cell, inner).then(Vec::new),
+            guard,
+        })
+    }
+
+    /// The time for the slot, in milliseconds since 1970: the same throughout the transaction.
+    fn now_ms(&self) -> u64 {
+        *self.now_ms.get_or_init(|| crate::slots::now_ms() + self.clock_ahead_ms)
+    }
+
+    fn is_expired(&self, meta: &Meta) -> bool {
+        meta.expire_ms != 0 && meta.expired(self.now_ms())
+    }
+
     /// How many keys a database has, without this transaction's changes.
     fn committed(&self, db: u8) -> Counts {
         match self.guard.inner() {

@@ -22,6 +22,7 @@ mod expiry;
 mod handoff;
 mod limits;
 mod links;
+mod pipelines;
 mod scanning;
 mod sketches;
 mod transactions;

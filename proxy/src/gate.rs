@@ -32,6 +32,7 @@ use std::collections::HashMap;
 use std::rc::Rc;
 use std::time::Duration;
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
 /// All holds of one worker.
 #[derive(Default)]
@@ -42,6 +43,8 @@ pub(crate) struct Gate {
     stalled: Vec<Rc<Session>>,
     /// Tells the timer that there is something to wait for.
     begun: Rc<Notify>,
+    /// When the timer wakes by itself; nothing: when it is told to.
+    wakes_at: Option<Instant>,
 }
 
 /// Whether a request may be taken on now.
@@ -353,8 +356,13 @@ impl Worker {
     /// Decides what comes next for a slot, and does it.
     pub(crate) fn settle(self: &Rc<Self>, slot: Slot) {
         self.time_out(slot);
-        let mut gate = self.gate.borrow_mut();
-        let gate = &mut *gate;
+        let gate = &mut *self.gate.borrow_mut();
+        self.decide(gate, slot);
+        // What is decided may be due before whatever the timer waits for.
+        self.heed(gate, slot);
+    }
+
+    fn decide(self: &Rc<Self>, gate: &mut Gate, slot: Slot) {
         let Some(hold) = gate.holds.get_mut(&slot) else { return };
         let belief = self.routes.route(slot);
         let before = hold.stage;
@@ -372,6 +380,11 @@ impl Worker {
         if hold.passes_from().is_some() {
             return self.cross(gate, slot, belief.node);
         }
+        self.release(gate, slot, belief);
+    }
+
+    /// Sends what is held, as far as there is room on its way.
+    fn release(self: &Rc<Self>, gate: &mut Gate, slot: Slot, belief: Route<NodeIndex>) {
         while self.routes.in_flight(slot) < self.config.hold.drain_in_flight_max {
             let Some(hold) = gate.holds.get_mut(&slot) else { break };
             let Some(next) = hold.next() else { break };

@@ -536,7 +536,7 @@ impl State {
         if self.plain && text == ["INFO", "server"] {
             return bulk(Some(&b"# Server\r\nredis_version:7.0.15\r\n".to_vec()));
         }
-        if text == ["INFO", "replication"] {
+        if text == ["INFO", "replication"] && !self.vitals.is_empty() {
             return bulk(Some(&self.vitals.clone().into_bytes()));
         }
         if let Some(line) = &self.refusal {

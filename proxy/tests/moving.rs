@@ -26,10 +26,10 @@ async fn writes_of_a_sealed_slot_wait_and_leave_in_order() {
     assert_eq!(client.ask("append foo 0,").await, Value::Int(2));
     c.nodes[0].set(FOO, Slot::Sealed);
     client.send_all(&appends("foo", 1, 300)).await;
+    until("all are held", || c.metric("held_requests") == 299).await;
     assert!(client.hears_nothing().await);
     assert_eq!(c.nodes[0].get("foo").unwrap(), "0,");
     let released = c.metric("held_requests_total{outcome=\"released\"}");
-    assert_eq!(c.metric("held_requests"), 299);
     c.nodes[0].set(FOO, Slot::Owned);
     let replies = client.replies(299).await;
     assert_eq!(c.metric("held_requests") + c.metric("held_bytes") + c.metric("held_slots"), 0);
@@ -305,12 +305,40 @@ async fn a_new_table_waits_for_what_is_on_its_way_by_the_old_one() {
     client.send_all(&appends("foo", 1, 5)).await;
     until("the node has executed them", || c.nodes[0].executed().len() == 5).await;
     c.publish(2, |slot| if slot == FOO { (1, 2) } else { (0, 1) });
+    until("the table is taken in", || c.metric("table_version") == 2).await;
     client.send_all(&appends("foo", 5, 9)).await;
-    sleep(Duration::from_millis(50)).await;
+    until("the others are held", || c.metric("held_requests") == 4).await;
     assert_eq!(c.nodes[1].executed().len(), 0, "the first four are not back");
     c.nodes[0].behave(Manner::Good);
     client.replies(8).await;
     assert_eq!(c.nodes[1].get("foo").unwrap(), written(5, 9));
+}
+
+#[tokio::test]
+async fn a_node_that_turns_a_release_away_is_asked_in_time() {
+    let mut config = quick();
+    config.hold.drain_in_flight_max = 1;
+    // Nothing but the questions ends this hold.
+    config.hold.timeout = Duration::from_secs(3600);
+    config.hold.soft = Duration::from_secs(3600);
+    let c = Cluster::with(2, config).await;
+    let mut client = c.client().await;
+    let granted = Slot::Granted { epoch: 2, addr: c.nodes[1].addr.clone(), token: None };
+    c.nodes[0].set(KEY1, granted.clone());
+    assert_eq!(client.ask("set key1 v").await, ok());
+    c.nodes[0].set(FOO, granted);
+    c.nodes[1].set(FOO, Slot::Sealed);
+    c.nodes[1].push_nothing();
+    c.nodes[1].behave(Manner::Mute);
+    client.send_all(&appends("foo", 0, 2)).await;
+    // The first is on its way for longer than the timer ever waits to ask; the second keeps the hold.
+    until("the first of the release is turned away", || c.nodes[1].bounced() == 1).await;
+    assert!(client.hears_nothing().await);
+    c.nodes[1].behave(Manner::Good);
+    until("the node was asked", || c.nodes[1].said("WHERE") > 1).await;
+    c.nodes[1].set(FOO, Slot::Owned);
+    client.replies(2).await;
+    assert_eq!(c.nodes[1].get("foo").unwrap(), written(0, 2));
 }
 
 #[tokio::test]

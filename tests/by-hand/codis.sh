@@ -10,8 +10,9 @@
 #   HA_SECONDS                    how long codis-ha runs beside it (30)
 #   KEEP=1                        keep the directory of data and logs
 #
-# Scenarios: api (all routes by admin and console, one proxy of ours, no load), and WHO-METHOD, who is ours, old or both (the proxies in front
-# of our nodes), and method is sync or semi-async: all slots to group 2 and back under checked load, the dashboard killed in between.
+# Scenarios: api (all routes by admin and console, one proxy of ours, no load), clients (the libraries of tests/clients through a proxy of ours),
+# and WHO-METHOD: who is ours, old or both (the proxies in front of our nodes), and method is sync or semi-async: all slots to group 2 and back
+# under checked load, the dashboard killed in between.
 # By default all of them.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
@@ -137,6 +138,8 @@ proxy() {
     port && local listen=$addr
     port
     printf 'product_name = "%s"\nproto_type = "tcp4"\nproxy_addr = "%s"\nadmin_addr = "%s"\n' "$product" "$listen" "$addr" >"$dir/$1.toml"
+    # A proxy of either kind registers where jodis clients look for it.
+    [[ $COORDINATOR == filesystem ]] || printf 'jodis_name = "%s"\njodis_addr = "%s"\njodis_timeout = "20s"\n' "$COORDINATOR" "$place" >>"$dir/$1.toml"
     case $2 in
         ours) start "$1" "$SLIPWAY_BIN" proxy --config "$dir/$1.toml" --dashboard "$dashboard" --pidfile "$dir/$1.pid" ;;
         old)
@@ -161,7 +164,7 @@ product() {
     printf 'coordinator_name = "%s"\ncoordinator_addr = "%s"\nproduct_name = "%s"\nadmin_addr = "%s"\nmigration_method = "%s"\n' \
         "$COORDINATOR" "$place" "$product" "$dashboard" "$method" >>"$dir/dashboard.toml"
     node node1 && node node2
-    start_dashboard
+    check "the dashboard starts on its coordinator, $COORDINATOR" start_dashboard
     check "the dashboard takes our nodes into groups" groups
     for kind in "$@"; do
         i=$((i + 1))
@@ -169,7 +172,18 @@ product() {
     done
     check "all proxies are online" within 30 says \
         "[.stats.proxy.stats[] | select(.stats.online)] | length == $#"
+    [[ $COORDINATOR == filesystem ]] || check "all are where jodis clients look" within 30 registered "$#"
 }
+
+# As many proxies as said are registered for jodis.
+registered() {
+    case $COORDINATOR in
+        etcd) curl -sf "http://$place/v2/keys/jodis/$product" | jq -e "[.node.nodes[].value | fromjson | select(.state == \"online\")] | length == $1" ;;
+        zookeeper) [[ $(zookeeper_cli ls "/jodis/$product" | grep -o 'proxy-[0-9a-f]*' | sort -u | wc -l) -eq $1 ]] ;;
+    esac
+}
+
+zookeeper_cli() { java -cp "/usr/share/java/*" org.apache.zookeeper.ZooKeeperMain -server "$place" "$@" 2>/dev/null; }
 
 groups() {
     local id
@@ -322,13 +336,21 @@ watchdog() {
     says '.stats.proxy.models | length == 1' && runs proxy1 && no_red_row
 }
 
+# --- Client libraries. ---
+
+clients() {
+    product semi-async ours
+    check "client libraries, unmodified" tests/clients/run.sh "${proxies[0]}"
+    stop_all
+}
+
 # --- Which ones. ---
 
 exec 3>&1
 everything='strings=4,counters=2,hashes=3,lists=3,sets=2,zsets=2,ttl=2,multi=2,missing=1'
 scenarios=("$@")
 if [[ $# -eq 0 ]]; then
-    scenarios=(api ours-semi-async ours-sync)
+    scenarios=(api clients ours-semi-async ours-sync)
     [[ -z $OLD_CODIS_PROXY ]] || scenarios+=(old-semi-async old-sync both-semi-async both-sync)
 fi
 "$CODIS_DASHBOARD" --version | sed -n 1p
@@ -337,6 +359,7 @@ for scenario in "${scenarios[@]}"; do
     mix=$everything
     case $scenario in
         api) api ;;
+        clients) clients ;;
         ours-*) moves "${scenario#*-}" ours ours ;;
         old-*) moves "${scenario#*-}" old ;;
         both-*) moves "${scenario#*-}" ours old ;;

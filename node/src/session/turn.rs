@@ -58,7 +58,12 @@ impl Session {
         self.stats.turns.one();
         let limits = self.shared.config.limits.clone();
         let mut clock = Instant::now();
+        // Whether the next request runs for itself.
+        let mut alone = false;
         while !self.closing {
+            if self.must_pause(stream, input).await? {
+                return Ok(());
+            }
             let rest = &input.bytes[input.at..];
             let (len, inline) = match slice_request(rest, &limits, &mut input.args) {
                 Ok(Sliced::Request { len }) => (len, None),
@@ -85,8 +90,17 @@ impl Session {
             };
             let frame = inline.as_deref().unwrap_or(&rest[..len]);
             let request = Request { frame, args: &input.args };
+            let command = lookup(request.get(0));
+            let more = input.bytes.len() > input.at + len;
+            if more && !alone && inline.is_none() && command.is_some_and(|c| self.may_burst(c)) {
+                let at = input.at;
+                clock = self.burst(input, &limits, clock);
+                alone = input.at == at;
+                continue;
+            }
+            alone = false;
             let (start, mute) = (self.out.len(), self.mute);
-            self.request(request);
+            self.request(command, request);
             let standing = match self.later.take() {
                 Some(Later::Wait(standing)) => Some(standing),
                 Some(later) => {
@@ -107,15 +121,18 @@ impl Session {
                 None => start,
             };
             self.keep_back(start, mute);
-            if self.out.len() - self.sent >= CHUNK_BYTES {
-                self.send(stream).await?;
-                if self.unsent() >= self.shared.config.output_bytes_max {
-                    input.stalled = true;
-                    return Ok(());
-                }
-            }
         }
         Ok(())
+    }
+
+    /// Sends replies if there are many; returns whether the client must read them before it is served on.
+    async fn must_pause(&mut self, stream: &mut TcpStream, input: &mut Input) -> io::Result<bool> {
+        if self.out.len() - self.sent < CHUNK_BYTES {
+            return Ok(false);
+        }
+        self.send(stream).await?;
+        input.stalled = self.unsent() >= self.shared.config.output_bytes_max;
+        Ok(input.stalled)
     }
 
     /// CLIENT REPLY: the reply that begins at `start` may have to be forgotten; `mute` is as it was before the command.
@@ -129,7 +146,7 @@ impl Session {
     }
 
     /// Adds the time since `clock` to the last command; returns the time now.
-    fn account(&self, clock: Instant, request: Request<'_>) -> Instant {
+    pub(super) fn account(&self, clock: Instant, request: Request<'_>) -> Instant {
         let now = Instant::now();
         let index = self.client.command.load(Relaxed);
         if let Some(command) = protocol::command::table().get(usize::from(index)) {
@@ -160,8 +177,8 @@ impl Session {
     }
 
     /// Answers one request, or leaves in `later` what takes time.
-    fn request(&mut self, request: Request<'_>) {
-        let Some(command) = lookup(request.get(0)) else {
+    fn request(&mut self, command: Option<&'static Command>, request: Request<'_>) {
+        let Some(command) = command else {
             self.begin_reply(false);
             return self.refuse_in_queue(&errors::unknown_command(request.get(0), request.from(1)));
         };

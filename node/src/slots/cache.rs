@@ -66,6 +66,11 @@ impl Entry {
             && self.key_length as usize == key.len()
             && self.bytes.starts_with(key)
     }
+
+    /// Whether it is this record with a value as long as this one, which then goes where the old one is.
+    fn takes(&self, family: Family, key: &[u8], value: &[u8]) -> bool {
+        self.is_there && self.bytes.len() == key.len() + value.len() && self.is(family, key)
+    }
 }
 
 /// What the cache says of a record.
@@ -116,6 +121,12 @@ impl Cache {
     /// The record is this, or is not there.
     pub fn put(&mut self, family: Family, key: &[u8], value: Option<&[u8]>, budget: &Budget) {
         let hash = hash(family, key);
+        if let (Some(value), Some(entry)) = (value, self.entries.get_mut(&hash))
+            && entry.takes(family, key, value)
+        {
+            entry.bytes[key.len()..].copy_from_slice(value);
+            return;
+        }
         let bytes = [key, value.unwrap_or_default()];
         let length = bytes[0].len() + bytes[1].len();
         if length > RECORD_BYTES_MAX {
@@ -197,7 +208,9 @@ mod tests {
         let mut cache = Cache::default();
         cache.of(1, &budget).put(Family::Meta, b"k", Some(b"old"), &budget);
         cache.put(Family::Meta, b"k", Some(b"new"), &budget);
+        cache.put(Family::Meta, b"j", Some(b"one"), &budget);
         cache.put(Family::Data, b"k", None, &budget);
+        assert_eq!(value(cache.get(Family::Meta, b"j")), Some(b"one".to_vec()));
         assert_eq!(value(cache.of(1, &budget).get(Family::Meta, b"k")), Some(b"new".to_vec()));
         assert_eq!(cache.get(Family::Data, b"k"), Known::Nothing);
         assert_eq!(cache.get(Family::Score, b"k"), Known::Unknown);

@@ -35,7 +35,7 @@ impl Txn<'_> {
         after: Option<&[u8]>,
         mut visit: impl FnMut(&[u8], &Meta) -> Flow,
     ) -> Result<(), CommandError> {
-        let now_ms = self.parts[self.part_of(slot)?].now_ms;
+        let now_ms = self.parts[self.part_of(slot)?].now_ms();
         self.scan_metas(slot, after, |key, meta| {
             if meta.expired(now_ms) { Flow::Continue } else { visit(key, meta) }
         })

@@ -9,7 +9,7 @@ use super::fill::{Fill, Order, Unfinished};
 use super::moves::{Counted, Moves, Stage};
 use crate::config::Config;
 use crate::dialect::Dialect;
-use crate::foreign::examine::{self, Move};
+use crate::foreign::examine::{Move, Path, examine, prepare};
 use crate::foreign::known::Known;
 use crate::foreign::sweep::Job;
 use crate::upstream::{Flavour, connect};
@@ -36,10 +36,10 @@ pub struct Router {
     filling: tokio::sync::Mutex<Filling>,
     workers: Vec<Desk>,
     dialects: DashMap<String, Dialect>,
-    /// What is known of foreign nodes, and keys that they do not list.
-    known: Arc<Known>,
     /// Slots that leave nodes which are not ours.
     moves: Moves,
+    /// Nodes that are not ours.
+    known: Arc<Known>,
     /// A node is not what it was taken for.
     learnt: Notify,
     groups: Mutex<Groups>,
@@ -103,8 +103,8 @@ impl Router {
             filling: tokio::sync::Mutex::new(Filling { settled: slots }),
             workers: (0..config.workers).map(desk).collect(),
             dialects: DashMap::new(),
-            known: Arc::default(),
             moves: Moves::default(),
+            known: Arc::default(),
             learnt: Notify::new(),
             groups: Mutex::default(),
             switched: Mutex::default(),
@@ -151,14 +151,19 @@ impl Router {
     async fn arrive(&self, id: i64) -> Result<(), String> {
         let mut filling = self.filling.lock().await;
         let Some(settled) = filling.place(id).map(|slot| slot.clone()) else { return Ok(()) };
-        let (source, target) = (&settled.migrate_from, &settled.backend_addr);
-        if source.is_empty() || self.moves.stage(id, source, target) != Stage::Moving {
+        let source = settled.migrate_from.clone();
+        if source.is_empty()
+            || self.moves.stage(id, &source, &settled.backend_addr) != Stage::Moving
+        {
             return Ok(());
         }
         let arrived = Slot { migrate_from: String::new(), migrate_from_group_id: 0, ..settled };
         let done = self.carry_out(&mut filling, vec![arrived]).await;
         done.map_err(|unfinished| unfinished.why)?;
         self.moves.arrived(id);
+        if let Ok(number) = u16::try_from(id) {
+            self.known.left(&source, cluster::Slot(number));
+        }
         Ok(())
     }
 
@@ -188,6 +193,7 @@ impl Router {
         let filled: BTreeMap<i64, Slot> = filled.into_iter().map(|slot| (slot.id, slot)).collect();
         let filled: Vec<Slot> = filled.into_values().collect();
         self.probe(&filled).await;
+        let before = filling.settled.clone();
         let (mut taken, mut settled, mut refused) = (Vec::new(), Vec::new(), Ok(()));
         for slot in filled {
             let examined = self.examine(&slot).await;
@@ -207,7 +213,7 @@ impl Router {
             taken.retain(|slot| !unfinished.slots.contains(&slot.id));
             unfinished.why
         });
-        let done = done.and(self.prepare(&mut filling, &mut taken).await);
+        let prepared = self.prepare_all(&mut filling, &before, &mut taken).await;
         for slot in &taken {
             let is_leaving = filling.place(slot.id).filter(|slot| !slot.migrate_from.is_empty());
             match is_leaving {
@@ -222,7 +228,81 @@ impl Router {
             }
         }
         self.install(taken, by);
-        done.and(refused)
+        done.and(prepared).and(refused)
+    }
+
+    /// What is to be asked of a slot that a fill locks, for it is about to leave a node which is not ours: nothing has moved yet, and it may
+    /// still stay.
+    fn about_to_leave<'a>(&self, slot: &'a Slot) -> Option<Move<'a>> {
+        let (source, target) = (&slot.migrate_from, &slot.backend_addr);
+        let is_leaving = slot.locked
+            && matches!(self.dialect(source), Dialect::Pika | Dialect::CodisServer)
+            && self.moves.stage(slot.id, source, target) == Stage::None;
+        let number = u16::try_from(slot.id).ok().map(cluster::Slot)?;
+        is_leaving.then_some(Move { slot: number, source, target })
+    }
+
+    /// Makes the sources of slots that are locked now list all of their keys. A slot that cannot leave after all is unlocked, and no longer
+    /// among those that are taken.
+    async fn prepare_all(
+        &self,
+        filling: &mut Filling,
+        before: &[Slot],
+        taken: &mut Vec<Slot>,
+    ) -> Result<(), String> {
+        let mut result = Ok(());
+        for slot in taken.clone() {
+            let Some(moved) = self.about_to_leave(&slot) else { continue };
+            if let Err(refusal) = prepare(&self.config, &self.known, moved).await {
+                let why = stays(&slot, &refusal.to_string());
+                tracing::warn!(slot = slot.id, why, "a slot cannot leave its node");
+                taken.retain(|other| other.id != slot.id);
+                let as_before = before.iter().find(|other| other.id == slot.id).cloned();
+                let undone = self.carry_out(filling, as_before.into_iter().collect()).await;
+                result = result.and(undone.map_err(|unfinished| unfinished.why)).and(Err(why));
+            }
+        }
+        result
+    }
+
+    /// Refuses a slot that cannot leave its node, before it is locked.
+    async fn examine(&self, slot: &Slot) -> Result<(), String> {
+        let Some(moved) = self.about_to_leave(slot) else { return Ok(()) };
+        let source = moved.source;
+        let line = |why: String| stays(slot, &why);
+        let ready = examine(&self.config, &self.known, moved).await;
+        let ready = ready.map_err(|refusal| line(refusal.to_string()))?;
+        let keys_max = self.config.foreign.probed_keys_max;
+        if ready.path == Path::Async && ready.keys > keys_max {
+            return Err(line(format!(
+                "{source} has a password and {} keys of the slot; requests would wait for all of them to move, more than {keys_max} \
+                 (foreign.probed_keys_max) would take too long",
+                ready.keys
+            )));
+        }
+        if ready.unseen > 0 {
+            tracing::warn!(
+                slot = slot.id,
+                keys = ready.unseen,
+                "not all keys of a slot were looked at before it moves"
+            );
+        }
+        Ok(())
+    }
+
+    /// A node with a cache may remember what it no longer has.
+    fn note_leaving(&self, before: Option<&Slot>, slot: &Slot) {
+        let (Some(before), Ok(number)) = (before, u16::try_from(slot.id)) else { return };
+        for node in [&before.backend_addr, &before.migrate_from] {
+            if !node.is_empty() && *node != slot.backend_addr {
+                self.known.left(node, cluster::Slot(number));
+            }
+        }
+    }
+
+    /// What is known of nodes that are not ours.
+    pub(crate) fn known(&self) -> &Known {
+        &self.known
     }
 
     fn install(&self, filled: Vec<Slot>, by: By) {
@@ -303,66 +383,6 @@ impl Router {
         }
     }
 
-    /// Whether a fill locks a slot which is about to leave a node that is not ours: nothing has moved yet, and it may still stay.
-    fn is_about_to_leave(&self, slot: &Slot) -> bool {
-        let (source, target) = (&slot.migrate_from, &slot.backend_addr);
-        slot.locked
-            && matches!(self.dialect(source), Dialect::Pika | Dialect::CodisServer)
-            && self.moves.stage(slot.id, source, target) == Stage::None
-    }
-
-    /// Refuses a slot that cannot leave such a node, before it is locked.
-    async fn examine(&self, slot: &Slot) -> Result<(), String> {
-        let Some(moved) = self.leaving(slot) else { return Ok(()) };
-        let ready = examine::examine(&self.config, &self.known, moved).await;
-        let ready = ready.map_err(|refusal| format!("slot {}: {refusal}", slot.id))?;
-        let (keys, keys_max) = (ready.keys, self.config.foreign.probed_keys_max);
-        if self.config.node_password.is_some() && keys > keys_max {
-            return Err(format!(
-                "slot {}: {} has a password and {keys} keys of the slot, whose requests would wait for all of them to move; more than {keys_max} \
-                 (foreign.probed_keys_max) would take too long",
-                slot.id, slot.migrate_from
-            ));
-        }
-        Ok(())
-    }
-
-    /// Has the sources of slots that are locked now list all keys of them. Slots that cannot leave all the same become again what they were.
-    async fn prepare(&self, filling: &mut Filling, taken: &mut Vec<Slot>) -> Result<(), String> {
-        let (mut back, mut result) = (Vec::new(), Ok(()));
-        for slot in taken.iter() {
-            let Some(moved) = self.leaving(slot) else { continue };
-            if let Err(refusal) = examine::prepare(&self.config, &self.known, moved).await {
-                let why = format!("slot {}: {refusal}", slot.id);
-                tracing::warn!(slot = slot.id, why, "a fill is refused");
-                back.push(slot.id);
-                result = Err(why);
-            }
-        }
-        taken.retain(|slot| !back.contains(&slot.id));
-        let before = self.slots.load();
-        let before = before.iter().filter(|slot| back.contains(&slot.id));
-        let before = before.filter_map(|slot| self.settle(slot).ok()).collect();
-        let undone = self.carry_out(filling, before).await.map_err(|unfinished| unfinished.why);
-        result.and(undone)
-    }
-
-    fn leaving<'a>(&self, slot: &'a Slot) -> Option<Move<'a>> {
-        let number = u16::try_from(slot.id).ok().map(cluster::Slot)?;
-        let moved = Move { slot: number, source: &slot.migrate_from, target: &slot.backend_addr };
-        self.is_about_to_leave(slot).then_some(moved)
-    }
-
-    /// A node that keeps a cache may remember what it no longer has.
-    fn note_leaving(&self, before: Option<&Slot>, slot: &Slot) {
-        let (Some(before), Ok(number)) = (before, u16::try_from(slot.id)) else { return };
-        for node in [&before.backend_addr, &before.migrate_from] {
-            if !node.is_empty() && *node != slot.backend_addr {
-                self.known.left(node, cluster::Slot(number));
-            }
-        }
-    }
-
     /// What remains of a slot that leaves a node which moves it key by key. While it may still stay, nothing of it moves.
     fn leave(&self, slot: &Slot) -> Result<Slot, String> {
         let (source, target) = (&slot.migrate_from, &slot.backend_addr);
@@ -396,9 +416,6 @@ impl Router {
 
     /// Takes in what a node has turned out to be.
     pub(crate) fn learn_dialect(&self, addr: &str, dialect: Dialect) {
-        if dialect == Dialect::Pika {
-            self.known.attach(&self.config, addr);
-        }
         let before = self.dialects.insert(addr.to_owned(), dialect);
         if before.unwrap_or_default() != dialect {
             self.learnt.notify_one();
@@ -433,9 +450,7 @@ impl Router {
             match answer {
                 Ok((addr, Ok(dialect))) => {
                     tracing::info!(node = addr, ?dialect, "a node is known");
-                    if dialect == Dialect::Pika {
-                        self.known.attach(&self.config, &addr);
-                    }
+                    self.attach(&addr, dialect);
                     self.dialects.insert(addr, dialect);
                 }
                 Ok((addr, Err((_, why)))) => {
@@ -446,10 +461,20 @@ impl Router {
         }
     }
 
+    /// A Pika's list of keys is to be whole before a slot leaves it.
+    fn attach(&self, addr: &str, dialect: Dialect) {
+        if dialect == Dialect::Pika {
+            self.known.attach(&self.config, addr);
+        }
+    }
+
     /// Applies what was filled once more whenever a node turns out to be another thing than it was taken for; for ever.
     pub(crate) async fn follow_dialects(&self) {
         loop {
             self.learnt.notified().await;
+            for known in &self.dialects {
+                self.attach(known.key(), *known.value());
+            }
             let mut filling = self.filling.lock().await;
             let settled =
                 self.slots.load().iter().filter_map(|slot| self.settle(slot).ok()).collect();
@@ -457,11 +482,6 @@ impl Router {
                 tracing::warn!(why, "what was filled could not be applied again");
             }
         }
-    }
-
-    /// What is known of foreign nodes.
-    pub(crate) fn known(&self) -> &Arc<Known> {
-        &self.known
     }
 
     /// The address to use for a node that another node names: its group may have another primary by now.
@@ -522,4 +542,8 @@ impl Groups {
             self.primaries.insert(group, addr.to_owned());
         }
     }
+}
+
+fn stays(slot: &Slot, why: &str) -> String {
+    format!("slot {}: {why}; the slot stays where it is", slot.id)
 }

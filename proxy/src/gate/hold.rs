@@ -64,6 +64,8 @@ pub(crate) struct Hold {
     resumed: SmallVec<[Key; 2]>,
     /// Not before then, when nodes point at each other.
     go_at: Instant,
+    /// Whether only that pause is in the way.
+    paced: bool,
     ask_at: Instant,
     ask_pause: Duration,
     /// When the source is next asked to give the handoff up.
@@ -107,6 +109,7 @@ impl Hold {
             sticky: SmallVec::new(),
             resumed: SmallVec::new(),
             go_at: now,
+            paced: false,
             ask_at: now + ASK_FIRST,
             ask_pause: ASK_FIRST,
             soft_at: now + soft,
@@ -238,11 +241,9 @@ impl Hold {
             }
             self.stage = Stage::Waiting;
         }
-        if self.stage == Stage::Waiting
-            && !self.locked
-            && self.closed != Some(belief)
-            && now >= self.go_at
-        {
+        let may_go = self.stage == Stage::Waiting && !self.locked && self.closed != Some(belief);
+        self.paced = may_go && now < self.go_at;
+        if may_go && !self.paced {
             self.stage = Stage::Releasing;
             self.sent_under = belief;
             self.resumed.clear();
@@ -333,6 +334,7 @@ impl Hold {
             _ if self.locked => None,
             Stage::Releasing => self.passage.as_ref().and_then(|passage| passage.due_at()),
             Stage::Draining => Some(self.soft_at),
+            Stage::Waiting if self.paced => Some(self.soft_at.min(self.ask_at).min(self.go_at)),
             Stage::Waiting => Some(self.soft_at.min(self.ask_at)),
         }
     }
@@ -459,6 +461,18 @@ mod tests {
         assert_eq!(pause(HOPS_AT_ONCE), Some(0));
         assert_eq!(pause(HOPS_AT_ONCE + 1), Some(4));
         assert_eq!(pause(1000), Some(128));
+    }
+
+    #[test]
+    fn the_end_of_a_pause_is_due() {
+        let (now, old, new) = (Instant::now(), belief(0, 1, None), belief(1, 2, None));
+        let mut hold = Hold::new(HoldKind::Bounce, old, now, SOFT);
+        hold.take_back(kept("x", HOPS_AT_ONCE + 1), now);
+        assert_eq!(hold.decide(0, new, now), Stage::Waiting);
+        assert!(hold.due(now + ASK_FIRST).ask, "the next question is due in 6 ms");
+        let end = now + Duration::from_millis(4);
+        assert_eq!(hold.due_at(), Some(end));
+        assert_eq!(hold.decide(0, new, end), Stage::Releasing);
     }
 
     #[test]

@@ -248,10 +248,17 @@ impl Passage {
         self.keys.insert(key, Progress::Gone);
     }
 
-    /// When a key is to be asked for again.
+    /// When a key that somebody waits for is to be asked for again. With as many questions on their way as may be, an answer comes first.
     pub(crate) fn due_at(&self) -> Option<Instant> {
-        let again = self.keys.values().filter_map(|progress| match progress {
-            Progress::Again { at, .. } => Some(*at),
+        if self.asks >= self.asks_max {
+            return None;
+        }
+        let of_line = self.line.iter().flat_map(|p| {
+            let flavour = p.kept.request.flavour;
+            p.keys.iter().map(move |key| (flavour, Rc::clone(key)))
+        });
+        let again = of_line.filter_map(|key| match self.keys.get(&key) {
+            Some(Progress::Again { at, .. }) => Some(*at),
             _ => None,
         });
         again.min()
@@ -262,5 +269,122 @@ fn session_of(kept: &Kept) -> Option<u64> {
     match &kept.request.origin {
         Origin::Client { session, .. } | Origin::Watch { session, .. } => Some(session.id),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::request::{Again, Request, Slots};
+    use cluster::Slot;
+
+    const BOUNDS: Bounds = Bounds { gone_max: 2, asks_max: 2 };
+
+    fn request(text: &'static str) -> Kept {
+        let request = Request {
+            origin: Origin::Nobody,
+            slots: Slots::One(Slot(1)),
+            again: Again::May,
+            flavour: FlavourIndex(0),
+            held_since: None,
+            hops: 0,
+            aim: crate::request::Aim::Owner,
+        };
+        Kept { request, frame: text.into() }
+    }
+
+    fn key(name: &str) -> PlacedKey {
+        (FlavourIndex(0), Rc::from(name.as_bytes()))
+    }
+
+    /// A passage with requests of one key each, named by a number and the key.
+    fn passage(means: Means, requests: &[&'static str]) -> Passage {
+        let mut passage = Passage::new(NodeIndex(1), means, BOUNDS);
+        for text in requests {
+            passage.board(request(text), [key(&text[1..]).1].into_iter().collect());
+        }
+        passage
+    }
+
+    fn left(look: &Look) -> Vec<String> {
+        let text = |kept: &Kept| String::from_utf8_lossy(&kept.frame).into_owned();
+        look.leave.iter().map(text).collect()
+    }
+
+    #[test]
+    fn a_request_leaves_when_its_key_has() {
+        let now = Instant::now();
+        let mut passage = passage(Means::TagOne, &["1a", "2b"]);
+        let look = passage.look(now, 9);
+        assert_eq!((left(&look), look.ask), (vec![], vec![key("a"), key("b")]));
+        passage.answered(key("b"), Verdict::Gone, now);
+        assert_eq!(left(&passage.look(now, 9)), ["2b"], "it overtakes another key");
+        passage.answered(key("a"), Verdict::Gone, now);
+        assert_eq!(left(&passage.look(now, 0)), Vec::<String>::new(), "no room");
+        assert_eq!(left(&passage.look(now, 9)), ["1a"]);
+        assert_eq!(passage.asks(), 0);
+    }
+
+    #[test]
+    fn requests_of_one_key_keep_their_order() {
+        let now = Instant::now();
+        let mut passage = passage(Means::TagOne, &["1a", "2a"]);
+        passage.board(request("3ab"), [key("b").1, key("a").1].into_iter().collect());
+        passage.board(request("4b"), [key("b").1].into_iter().collect());
+        passage.look(now, 9);
+        passage.answered(key("b"), Verdict::Gone, now);
+        assert_eq!(left(&passage.look(now, 9)), Vec::<String>::new(), "3 is before 4");
+        passage.answered(key("a"), Verdict::Gone, now);
+        assert_eq!(left(&passage.look(now, 9)), ["1a", "2a", "3ab", "4b"]);
+    }
+
+    #[test]
+    fn a_key_that_cannot_be_moved_is_asked_for_again_and_holds_up_nobody_else() {
+        let now = Instant::now();
+        let mut passage = passage(Means::TagOne, &["1a", "2b"]);
+        passage.look(now, 9);
+        passage.answered(key("a"), Verdict::Again("no".to_owned()), now);
+        passage.answered(key("b"), Verdict::Gone, now);
+        let look = passage.look(now, 9);
+        assert_eq!((left(&look), look.ask), (vec!["2b".to_owned()], vec![]), "not at once");
+        assert_eq!((passage.why(), passage.due_at()), (Some("no"), Some(now + AGAIN_FIRST)));
+        assert_eq!(passage.look(now + AGAIN_FIRST, 9).ask, [key("a")]);
+        assert_eq!(passage.due_at(), None, "the answer comes first");
+        passage.answered(key("a"), Verdict::Again("no".to_owned()), now);
+        // Whoever waited has been told.
+        passage.pop();
+        assert_eq!(passage.due_at(), None, "nobody waits");
+    }
+
+    #[test]
+    fn no_more_is_asked_or_remembered_than_may_be() {
+        let now = Instant::now();
+        let mut passage = passage(Means::TagOne, &["1a", "2b", "3c"]);
+        assert_eq!(passage.look(now, 0).ask, [key("a"), key("b")]);
+        passage.answered(key("a"), Verdict::Gone, now);
+        assert_eq!(passage.look(now, 0).ask, [key("c")]);
+        passage.answered(key("b"), Verdict::Gone, now);
+        passage.answered(key("c"), Verdict::Gone, now);
+        // The third made the passage forget the first two.
+        assert_eq!(passage.look(now, 0).ask, [key("a"), key("b")]);
+    }
+
+    #[test]
+    fn a_probed_key_is_gone_when_no_type_has_it() {
+        let now = Instant::now();
+        for (answers, is_gone) in
+            [([true; PROBED.len()], true), ([true, true, false, true, true], false)]
+        {
+            let mut passage = passage(Means::Probe, &["1a"]);
+            passage.look(now, 9);
+            for (number, absent) in answers.into_iter().enumerate() {
+                assert_eq!(passage.asks(), 1, "answer {number} is to come");
+                let verdict =
+                    if absent { Verdict::Gone } else { Verdict::Again("there".to_owned()) };
+                passage.answered(key("a"), verdict, now);
+            }
+            assert_eq!(passage.asks(), 0);
+            assert_eq!(passage.look(now, 9).leave.len(), usize::from(is_gone));
+        }
     }
 }

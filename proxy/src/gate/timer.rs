@@ -1,23 +1,29 @@
 //! What happens at the gate because time passes: nodes are asked, sources are asked to give up, requests get their error.
 
-use super::{HeldEnd, HoldKind, Refused};
+use super::{Gate, HeldEnd, Hold, HoldKind, Refused, Stage};
 use crate::request::Origin;
 use crate::routes::NOBODY;
 use crate::session::replies::Outcome;
 use crate::worker::Worker;
 use cluster::Slot;
 use std::rc::Rc;
+use std::time::Duration;
 use tokio::time::{Instant, sleep_until};
+
+/// However much is due, others have their turn in between.
+const LEAST: Duration = Duration::from_millis(1);
 
 /// Keeps the times of one worker's gate, for ever.
 pub(crate) async fn run(worker: Rc<Worker>) {
     let begun = Rc::clone(&worker.gate.borrow().begun);
     loop {
-        match worker.gate_due_at() {
+        let due_at = worker.gate_due_at();
+        worker.gate.borrow_mut().wakes_at = due_at;
+        match due_at {
             None => begun.notified().await,
             Some(at) => {
                 tokio::select! {
-                    () = sleep_until(at) => {}
+                    () = sleep_until(at.max(worker.now() + LEAST)) => {}
                     () = begun.notified() => {}
                 }
             }
@@ -30,17 +36,26 @@ pub(crate) async fn run(worker: Rc<Worker>) {
 impl Worker {
     /// When the gate has something to do next.
     fn gate_due_at(&self) -> Option<Instant> {
-        let gate = self.gate.borrow();
-        let timeout = self.config.hold.timeout;
-        let of_holds = gate.holds.values().filter_map(|h| {
-            let expiry = h.oldest().map(|since| since + timeout);
-            let given_up = h
-                .closed_by()
-                .filter(|_| h.kind == HoldKind::NodeDown && h.len() > 0 && !h.is_locked())
-                .and_then(|node| self.health.given_up_at(node, self.config.hold.node_down));
-            [h.due_at(), expiry, given_up].into_iter().flatten().min()
-        });
-        of_holds.min()
+        self.gate.borrow().holds.values().filter_map(|hold| self.hold_due_at(hold)).min()
+    }
+
+    fn hold_due_at(&self, hold: &Hold) -> Option<Instant> {
+        let expiry = hold.oldest().map(|since| since + self.config.hold.timeout);
+        let given_up = hold
+            .closed_by()
+            .filter(|_| hold.kind == HoldKind::NodeDown && hold.len() > 0 && !hold.is_locked())
+            .and_then(|node| self.health.given_up_at(node, self.config.hold.node_down));
+        [hold.due_at(), expiry, given_up].into_iter().flatten().min()
+    }
+
+    /// Wakes the timer if a slot that does not leave has something to do before the timer wakes by itself.
+    pub(super) fn heed(&self, gate: &Gate, slot: Slot) {
+        let Some(hold) = gate.holds.get(&slot).filter(|h| h.stage != Stage::Releasing) else {
+            return;
+        };
+        if self.hold_due_at(hold).is_some_and(|due| gate.wakes_at.is_none_or(|at| due < at)) {
+            gate.begun.notify_one();
+        }
     }
 
     /// Does what is due.

@@ -177,10 +177,10 @@ impl Worker {
             let key = self.key(candidate.node, slot, flavour);
             match &candidate.replica {
                 // The primary in its own right: as any request for it, if it takes one.
-                None if self.routes.way(slot) == Way::Open(candidate.node) => {
-                    if self.upstream(key).is_up() {
-                        return None;
-                    }
+                None if self.routes.way(slot) == Way::Open(candidate.node)
+                    && self.upstream(key).is_up() =>
+                {
+                    return None;
                 }
                 Some(replica) if replica.is_fit() => {
                     let upstream = self.upstream(key);

@@ -2,6 +2,7 @@
 
 use super::super::{Ctx, Outcome};
 use crate::error::CommandError;
+use smallvec::SmallVec;
 
 pub(super) fn mget(ctx: &mut Ctx<'_, '_>) -> Outcome {
     ctx.reply.array(ctx.args.len() - 1);
@@ -45,12 +46,21 @@ fn check_pairs(ctx: &Ctx<'_, '_>) -> Result<(), CommandError> {
 }
 
 fn set_all(ctx: &mut Ctx<'_, '_>) -> Outcome {
-    // A key may be named twice; the last value counts.
-    ctx.txn.read_own();
+    if names_a_key_twice(ctx) {
+        // The last value counts.
+        ctx.txn.read_own();
+    }
     for at in (1..ctx.args.len()).step_by(2) {
         let key = ctx.args.get(at);
         let old = ctx.txn.meta(key)?;
         ctx.txn.set_string(key, old.as_ref(), ctx.args.get(at + 1), 0)?;
     }
     Ok(())
+}
+
+fn names_a_key_twice(ctx: &Ctx<'_, '_>) -> bool {
+    let mut keys: SmallVec<[&[u8]; 16]> =
+        (1..ctx.args.len()).step_by(2).map(|at| ctx.args.get(at)).collect();
+    keys.sort_unstable();
+    keys.windows(2).any(|pair| pair[0] == pair[1])
 }
