@@ -134,9 +134,10 @@ async fn each_node_is_taken_for_what_it_is() {
 
 #[tokio::test]
 async fn another_program_at_the_address_is_noticed_at_the_next_connection() {
-    let Node { addr, link, _running } = Node::pika(Settings::default()).await;
-    assert_eq!(link.dialect(), Dialect::Pika);
-    drop((link, _running));
+    let node = Node::pika(Settings::default()).await;
+    let addr = node.addr.clone();
+    assert_eq!(node.link.dialect(), Dialect::Pika);
+    drop(node);
     let end = Instant::now() + PATIENCE;
     let listener = loop {
         match TcpListener::bind(&addr).await {

@@ -28,13 +28,13 @@ impl Session {
         let words: Words<'_> = found.args.iter(found.frame).collect();
         if let Treatment::Refused(harm) = treatment {
             let is_concerned = matches!(harm, Harm::Dbsize | Harm::SlotsDel)
-                || self.pika_slot(worker, found).is_some();
+                || Self::pika_slot(worker, found).is_some();
             let why = harm.why(&words).filter(|_| is_concerned)?;
             let name = found.command.name;
             self.refuse_unlooked(worker, found, format!("ERR slipway: {name}: {why}").as_bytes());
             return Some(Step::Done);
         }
-        let slot = self.pika_slot(worker, found)?;
+        let slot = Self::pika_slot(worker, found)?;
         match treatment {
             Treatment::Said(said) => match said.say(&words) {
                 Some(frame) => return Some(self.send_instead(worker, found, slot, &frame)),
@@ -47,7 +47,7 @@ impl Session {
     }
 
     /// The slot of the request, if it is at a Pika.
-    fn pika_slot(&self, worker: &Worker, found: &Found<'_>) -> Option<Slot> {
+    fn pika_slot(worker: &Worker, found: &Found<'_>) -> Option<Slot> {
         let slot = one_slot(found.command, found.request(), worker.routes.count).ok()?;
         let node = worker.routes.route(slot).node;
         (worker.dialects.of(node) == Dialect::Pika).then_some(slot)
