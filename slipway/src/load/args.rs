@@ -4,6 +4,7 @@ use super::link::Target;
 use super::mix::Mix;
 use super::reply::Resp;
 use super::schedule::Volume;
+use super::server::Server;
 use clap::value_parser;
 use cluster::{SlotCount, SlotRanges};
 use std::fmt;
@@ -48,6 +49,12 @@ pub(crate) struct LoadArgs {
     /// Use keys of these slots only, for example 0-99,512
     #[arg(long, value_name = "A-B[,C-D…]")]
     pub(crate) slots: Option<SlotRanges>,
+    /// What the data is kept by: nothing is sent that it lacks or does in a way of its own
+    #[arg(long, value_name = "KIND", value_enum, default_value_t = Server::Redis)]
+    pub(crate) server: Server,
+    /// Elements that the first hash, list, set and sorted set of each client begin with
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = value_parser!(u64).range(0..=1_000_000))]
+    pub(crate) big: u64,
     /// How many slots the cluster has
     #[arg(long, value_name = "N", default_value_t = u32::from(SlotCount::DEFAULT))]
     pub(crate) slot_count: u32,
@@ -111,6 +118,9 @@ pub(crate) struct Plan {
     pub(crate) keys: u64,
     pub(crate) mix: Mix,
     pub(crate) value_bytes: usize,
+    pub(crate) server: Server,
+    /// Elements of the first key of each kind that has any; 0: as all others.
+    pub(crate) big: u32,
     pub(crate) slots: SlotRanges,
     pub(crate) slot_count: SlotCount,
     pub(crate) seed: u64,
@@ -180,6 +190,8 @@ impl Plan {
             keys: args.keys,
             mix: args.mix,
             value_bytes: args.value_bytes as usize,
+            server: args.server,
+            big: args.big as u32,
             slots,
             slot_count,
             seed: args.seed.unwrap_or_else(|| rand::random_range(0..1_000_000)),
@@ -190,7 +202,7 @@ impl Plan {
             cleanup: args.cleanup,
             allow_unknown: args.allow_unknown,
             rest_us: args.unknown_rest_ms * 1000,
-            margin_us: args.ttl_margin_ms * 1000,
+            margin_us: (args.ttl_margin_ms * 1000).max(args.server.margin_us()),
             outstanding_max: (args.outstanding_max / args.clients).max(args.pipeline) as usize,
             reply_us_max: args.reply_ms_max * 1000,
             timeline: args.timeline,

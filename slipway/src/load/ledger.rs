@@ -116,6 +116,11 @@ impl Ledger {
         self.keys.len()
     }
 
+    /// Whether it is the first key of its kind.
+    pub(crate) fn is_first(&self, id: KeyId) -> bool {
+        self.kinds[self.keys[id].kind as usize].first() == Some(&id)
+    }
+
     /// A key.
     pub(crate) fn key(&self, id: KeyId) -> &Key {
         &self.keys[id]
