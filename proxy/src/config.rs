@@ -116,7 +116,8 @@ pub struct Upstream {
 pub struct Foreign {
     /// How long a fill that moves a slot is held back while the slot is emptied, before it is refused for the time being.
     pub fill_wait: Duration,
-    /// What a source may take to move one key, however big.
+    /// What a source may wait for a target that takes no byte of a key. Less than [`Upstream::reply_timeout`], so that it is the source that says
+    /// how a move ended.
     pub move_timeout: Duration,
     /// Keys of one sweep on their way at a time.
     pub sweep_in_flight_max: usize,
@@ -190,7 +191,7 @@ impl Default for Foreign {
     fn default() -> Self {
         Self {
             fill_wait: Duration::from_secs(5),
-            move_timeout: Duration::from_secs(30),
+            move_timeout: Duration::from_secs(20),
             sweep_in_flight_max: 64,
             gone_keys_max: 16_384,
             asks_in_flight_max: 128,

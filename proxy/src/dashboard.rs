@@ -4,6 +4,7 @@ pub mod admin;
 pub mod coordinator;
 mod fill;
 pub mod jodis;
+mod moves;
 pub mod report;
 mod router;
 pub mod sentinels;

@@ -2,3 +2,4 @@
 //! `docs/FOREIGN.md`.
 
 pub mod link;
+pub(crate) mod sweep;

@@ -3,10 +3,14 @@
 //! What is decided is in [`hold`]; here it is carried out. One gate a worker. Bounds: a slot's requests and all bytes (past them sessions
 //! are no longer read), time (past it each request gets one error), requests on their way while a hold is released.
 
+mod crossing;
 mod hold;
+mod passage;
 mod timer;
 
+pub(crate) use crossing::{Crossed, keys_of};
 pub(crate) use hold::{Hold, Stage, Stuck};
+pub(crate) use passage::{PlacedKey, Verdict};
 pub(crate) use timer::run as run_timer;
 
 use crate::dialect::Dialect;
@@ -85,7 +89,7 @@ impl Gate {
         if self
             .holds
             .get(&slot)
-            .is_some_and(|h| h.len() == 0 && h.stage != Stage::Draining && !h.is_locked())
+            .is_some_and(|h| h.len() == 0 && h.stage != Stage::Draining && !h.is_kept())
         {
             self.holds.remove(&slot);
             worker.routes.open(slot);
@@ -305,11 +309,17 @@ impl Worker {
     pub(crate) fn connected(self: &Rc<Self>, node: NodeIndex) {
         let waiting: Vec<Slot> = {
             let mut gate = self.gate.borrow_mut();
-            let of_node = gate
-                .holds
-                .iter_mut()
-                .filter(|(_, h)| h.kind == HoldKind::NodeDown && h.closed_by() == Some(node));
-            of_node.map(|(&slot, hold)| (hold.opened(), slot).1).collect()
+            let of_node = gate.holds.iter_mut().filter(|(_, h)| {
+                h.kind == HoldKind::NodeDown && h.closed_by() == Some(node)
+                    || h.passes_from() == Some(node)
+            });
+            let open = |(&slot, hold): (&Slot, &mut Hold)| {
+                if hold.closed_by() == Some(node) {
+                    hold.opened();
+                }
+                slot
+            };
+            of_node.map(open).collect()
         };
         for slot in waiting {
             self.settle(slot);
@@ -330,6 +340,11 @@ impl Worker {
         self.gate.borrow_mut().end_if_empty(self, slot);
     }
 
+    /// The nodes that slots leave key by key.
+    pub(crate) fn sources(&self) -> Vec<NodeIndex> {
+        self.gate.borrow().holds.values().filter_map(Hold::passes_from).collect()
+    }
+
     /// Whether whoever fills the slots has locked this one.
     pub(crate) fn is_locked(&self, slot: Slot) -> bool {
         self.gate.borrow().holds.get(&slot).is_some_and(Hold::is_locked)
@@ -343,7 +358,7 @@ impl Worker {
         let Some(hold) = gate.holds.get_mut(&slot) else { return };
         let belief = self.routes.route(slot);
         let before = hold.stage;
-        if hold.is_locked() && self.routes.in_flight(slot) == 0 {
+        if hold.is_locked() && self.routes.in_flight(slot) == 0 && !hold.is_asking() {
             self.fills.drained();
         }
         if hold.decide(self.routes.in_flight(slot), belief, self.now()) != Stage::Releasing {
@@ -353,6 +368,9 @@ impl Worker {
             for key in hold.take_sticky() {
                 self.resume(slot, key, belief);
             }
+        }
+        if hold.passes_from().is_some() {
+            return self.cross(gate, slot, belief.node);
         }
         while self.routes.in_flight(slot) < self.config.hold.drain_in_flight_max {
             let Some(hold) = gate.holds.get_mut(&slot) else { break };
@@ -416,7 +434,7 @@ impl Worker {
             Origin::Watch { session, number, .. } => {
                 session.watch_failed(self, *number, line, outcome)
             }
-            Origin::Nobody | Origin::Where(_) => {}
+            Origin::Nobody | Origin::Where(_) | Origin::Passage(..) => {}
         }
     }
 

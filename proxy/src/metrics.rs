@@ -54,6 +54,10 @@ pub(crate) struct WorkerMetrics {
     pub(crate) held_duration: Durations,
     pub(crate) where_asked: Cell,
     pub(crate) unseals: Cell,
+    /// Keys that the source of a slot was told to move because a request needs them.
+    pub(crate) passage_asks: Cell,
+    /// How often it could not.
+    pub(crate) passage_repeats: Cell,
     pub(crate) refreshes: Cell,
     pub(crate) back_pressure: [Cell; PRESSURE.len()],
     pub(crate) connects: [Cell; CONNECTS.len()],
@@ -153,6 +157,8 @@ impl WorkerMetrics {
             held_duration: Durations::default(),
             where_asked: Cell::default(),
             unseals: Cell::default(),
+            passage_asks: Cell::default(),
+            passage_repeats: Cell::default(),
             refreshes: Cell::default(),
             back_pressure: Default::default(),
             connects: Default::default(),

@@ -6,6 +6,7 @@
 //! A command can be called off without losing an element: we close our half of the connection, and the node, which looks for that as long as
 //! the command waits, either closes the other half, having taken nothing, or has popped before, and its reply is on the way.
 
+use crate::gate::{Crossed, keys_of};
 use crate::metrics::WorkerMetrics;
 use crate::patience::Patience;
 use crate::plan::Request;
@@ -21,6 +22,7 @@ use cluster::route::Route;
 use protocol::command::Command;
 use protocol::reply::{Reply, Version};
 use protocol::request::encode_request;
+use smallvec::SmallVec;
 use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -32,6 +34,7 @@ use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 pub(crate) struct Blocking {
     frame: Vec<u8>,
     args: Vec<Vec<u8>>,
+    keys: SmallVec<[Rc<[u8]>; 1]>,
     slot: Slot,
     flavour: FlavourIndex,
     version: Version,
@@ -133,7 +136,7 @@ pub(crate) struct Caller {
 impl Blocking {
     pub(crate) fn new(
         worker: &Worker,
-        command: &Command,
+        command: &'static Command,
         request: Request<'_>,
         slot: Slot,
         caller: Caller,
@@ -150,7 +153,8 @@ impl Blocking {
             .map(|s| worker.now() + Duration::from_secs_f64(s));
         let Caller { flavour, version, card, nudge } = caller;
         let (frame, began) = (request.frame.to_vec(), worker.now());
-        Self { frame, args, slot, flavour, version, time, end, began, card, nudge }
+        let keys = keys_of(command, request);
+        Self { frame, args, keys, slot, flavour, version, time, end, began, card, nudge }
     }
 
     /// The reply, however long it takes.
@@ -169,7 +173,10 @@ impl Blocking {
         let mut patience = Patience::new();
         let mut sent = 0;
         loop {
-            while worker.routes.way(self.slot) == Way::Held && worker.is_locked(self.slot) {
+            while worker.routes.way(self.slot) == Way::Held
+                && (worker.is_locked(self.slot)
+                    || worker.crossed(self.slot, self.flavour, &self.keys) == Crossed::NotYet)
+            {
                 self.nudge.clear(CallOff::Filled);
                 self.pause(patience.locked(worker, self.slot)).await?;
                 if self.is_over(worker) {

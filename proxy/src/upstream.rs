@@ -8,6 +8,7 @@ mod handshake;
 pub(crate) use handshake::{Flavour, connect};
 
 use crate::dialect::Dialect;
+use crate::gate::Verdict;
 use crate::inbox::{Filled, Inbox, LONG_BYTES, View};
 use crate::metrics::{Connect, Refused, Repeat};
 use crate::outbox::{Outbox, PIECES, Place};
@@ -97,6 +98,7 @@ struct Aftermath {
     /// Held slots that have one request less on its way.
     back: SmallVec<[Slot; 8]>,
     news: Vec<(Slot, News)>,
+    passages: Vec<(Slot, Rc<[u8]>, Verdict)>,
 }
 
 impl Upstream {
@@ -139,9 +141,14 @@ impl Upstream {
 
     /// Sends a word of our own.
     pub(crate) fn say(self: &Rc<Self>, worker: &Worker, origin: Origin, words: &[&str]) {
-        let mut frame = Vec::with_capacity(128);
         let words: SmallVec<[&[u8]; 4]> = words.iter().map(|w| w.as_bytes()).collect();
-        encode_request(&mut frame, &words);
+        self.say_bytes(worker, origin, &words);
+    }
+
+    /// Sends a request of our own.
+    pub(crate) fn say_bytes(self: &Rc<Self>, worker: &Worker, origin: Origin, words: &[&[u8]]) {
+        let mut frame = Vec::with_capacity(128);
+        encode_request(&mut frame, words);
         let request = Request {
             origin,
             slots: Slots::None,
@@ -283,6 +290,7 @@ impl Upstream {
         tracing::warn!(node = %addr, reason = %why, unanswered = core.pending.len(), "connection to node lost");
         let mut again = Vec::new();
         let mut back: SmallVec<[Slot; 8]> = SmallVec::new();
+        let lost = |why: &Lost| Verdict::Again(format!("connection to node {addr} lost: {why}"));
         for Pending { request, place } in core.pending {
             for &slot in request.slots.as_slice() {
                 if worker.routes.leave(slot) == Way::Held {
@@ -290,6 +298,10 @@ impl Upstream {
                 }
             }
             if matches!(request.slots, Slots::None) {
+                if let Origin::Passage(slot, key) = request.origin {
+                    worker.passage_answered(slot, (self.key.flavour, key), lost(why));
+                    back.push(slot);
+                }
                 continue;
             }
             let repeat = match (core.outbox.is_begun(place), request.again) {
@@ -412,6 +424,10 @@ impl Upstream {
         for (slot, news) in aftermath.news {
             worker.news(self.key.node, slot, news);
         }
+        for (slot, key, verdict) in aftermath.passages {
+            worker.passage_answered(slot, (self.key.flavour, key), verdict);
+            back.push(slot);
+        }
         for slot in back {
             worker.settle(slot);
         }
@@ -470,6 +486,10 @@ impl Core {
                 if let Some(news) = words::state(bytes) {
                     aftermath.news.push((slot, news));
                 }
+                view.consume(len);
+            }
+            Origin::Passage(slot, key) => {
+                aftermath.passages.push((slot, key, Verdict::of(bytes)));
                 view.consume(len);
             }
             Origin::Watch { session, number, keys } => {

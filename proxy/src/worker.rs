@@ -189,7 +189,8 @@ impl Worker {
 
     /// The connection of this key; begins to connect if there is none.
     pub(crate) fn upstream(self: &Rc<Self>, key: Key) -> Rc<Upstream> {
-        let lanes = usize::from(self.config.upstream.connections);
+        // The last is for what sources of passages are asked.
+        let lanes = usize::from(self.config.upstream.connections) + 1;
         let index = usize::from(key.node.0) * lanes + usize::from(key.lane);
         let flavour = usize::from(key.flavour.0);
         let mut upstreams = self.upstreams.borrow_mut();
@@ -230,6 +231,7 @@ impl Worker {
             .count
             .slots()
             .flat_map(|slot| [self.routes.route(slot).node, self.fills.hint(slot)])
+            .chain(self.sources())
             .collect();
         for upstreams in self.upstreams.borrow_mut().iter_mut() {
             for slot in upstreams.iter_mut() {

@@ -15,6 +15,7 @@ mod discovery;
 mod failover;
 mod fake;
 mod fills;
+mod foreign;
 mod losing;
 mod moving;
 mod plain;

@@ -6,6 +6,7 @@
 //! nor `migrate_from` hold a request up. A settled slot is what remains of a filled slot for the workers.
 
 use super::fill::{Fill, Order, Unfinished};
+use super::moves::{Counted, Moves, Stage};
 use crate::config::Config;
 use crate::dialect::Dialect;
 use crate::upstream::{Flavour, connect};
@@ -19,6 +20,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 /// All slots of a proxy, as filled.
 #[derive(Debug)]
@@ -31,6 +33,8 @@ pub struct Router {
     filling: tokio::sync::Mutex<Filling>,
     workers: Vec<Desk>,
     dialects: DashMap<String, Dialect>,
+    /// Slots that leave nodes which are not ours.
+    moves: Moves,
     /// A node is not what it was taken for.
     learnt: Notify,
     groups: Mutex<Groups>,
@@ -94,6 +98,7 @@ impl Router {
             filling: tokio::sync::Mutex::new(Filling { settled: slots }),
             workers: (0..config.workers).map(desk).collect(),
             dialects: DashMap::new(),
+            moves: Moves::default(),
             learnt: Notify::new(),
             groups: Mutex::default(),
             switched: Mutex::default(),
@@ -115,7 +120,45 @@ impl Router {
         if self.phase() == Phase::Closed {
             return Err(CLOSED_ROUTER.to_owned());
         }
-        self.apply(filled, By::Dashboard).await
+        let leaving = filled.iter().filter(|slot| !slot.locked && !slot.migrate_from.is_empty());
+        let leaving: Vec<i64> = leaving.map(|slot| slot.id).collect();
+        self.apply(filled, By::Dashboard).await?;
+        self.await_moves(&leaving).await
+    }
+
+    /// Waits, within the bound, until slots that leave nodes which are not ours have arrived. The dashboard starts no migration of its own before
+    /// it has our answer, and repeats a fill that is refused.
+    async fn await_moves(&self, slots: &[i64]) -> Result<(), String> {
+        let end = Instant::now() + self.config.foreign.fill_wait;
+        let mut result = Ok(());
+        for &slot in slots {
+            let arrived = match self.moves.emptied(slot, end).await {
+                Ok(()) => self.arrive(slot).await,
+                Err(why) => Err(why),
+            };
+            result = result.and(arrived);
+        }
+        result
+    }
+
+    /// Nothing of the slot is at its source any more: from now on it is just at the target.
+    async fn arrive(&self, id: i64) -> Result<(), String> {
+        let mut filling = self.filling.lock().await;
+        let Some(settled) = filling.place(id).map(|slot| slot.clone()) else { return Ok(()) };
+        let (source, target) = (&settled.migrate_from, &settled.backend_addr);
+        if source.is_empty() || self.moves.stage(id, source, target) != Stage::Moving {
+            return Ok(());
+        }
+        let arrived = Slot { migrate_from: String::new(), migrate_from_group_id: 0, ..settled };
+        let done = self.carry_out(&mut filling, vec![arrived]).await;
+        done.map_err(|unfinished| unfinished.why)?;
+        self.moves.arrived(id);
+        Ok(())
+    }
+
+    /// What slots that leave nodes which are not ours have brought.
+    pub(crate) fn moves(&self) -> Counted {
+        self.moves.counted()
     }
 
     /// Routes the slots of these groups to the primaries that sentinels name; all else stays as filled.
@@ -157,6 +200,14 @@ impl Router {
             taken.retain(|slot| !unfinished.slots.contains(&slot.id));
             unfinished.why
         });
+        for slot in &taken {
+            let is_leaving = filling.place(slot.id).filter(|slot| !slot.migrate_from.is_empty());
+            match is_leaving {
+                Some(s) => self.moves.begin(&self.config, s.id, &s.migrate_from, &s.backend_addr),
+                None if slot.migrate_from.is_empty() => self.moves.forget(slot.id),
+                None => {}
+            }
+        }
         self.install(taken, by);
         done.and(refused)
     }
@@ -224,6 +275,7 @@ impl Router {
             "" => Ok(slot.clone()),
             // Until it has granted the slot, the source serves it; then it says who does.
             source if is_ours(source) && is_ours(&slot.backend_addr) => Ok(alone(source, slot)),
+            source if self.dialect(source) == Dialect::Pika => Ok(self.leave(slot)),
             source => {
                 let stranger = if is_ours(source) { &slot.backend_addr } else { source };
                 Err(format!(
@@ -231,6 +283,24 @@ impl Router {
                     slot.id
                 ))
             }
+        }
+    }
+
+    /// What remains of a slot that leaves a node which moves it key by key. While it may still stay, nothing of it moves.
+    fn leave(&self, slot: &Slot) -> Slot {
+        let (source, target) = (&slot.migrate_from, &slot.backend_addr);
+        let at = |addr: &str, from: &str, group: i64| Slot {
+            id: slot.id,
+            backend_addr: addr.to_owned(),
+            backend_addr_group_id: group,
+            migrate_from: from.to_owned(),
+            locked: slot.locked,
+            ..Slot::default()
+        };
+        match self.moves.stage(slot.id, source, target) {
+            Stage::None if slot.locked => at(source, "", slot.migrate_from_group_id),
+            Stage::None | Stage::Moving => at(target, source, slot.backend_addr_group_id),
+            Stage::Over => at(target, "", slot.backend_addr_group_id),
         }
     }
 
@@ -323,6 +393,7 @@ impl Router {
     /// Nobody is served from now on: every slot is drained and emptied.
     pub async fn close(&self) {
         self.phase.send_replace(Phase::Closed);
+        self.moves.end();
         let mut filling = self.filling.lock().await;
         let offline: Vec<Slot> =
             filling.settled.iter().map(|slot| Slot::offline(slot.id)).collect();

@@ -11,6 +11,7 @@
 //! Invariant: requests leave in the order they came. Those that come back from a node are older than all that came meanwhile, and those on
 //! their way are back before the first of them leaves again.
 
+use super::passage::Passage;
 use crate::metrics::HoldKind;
 use crate::request::Kept;
 use crate::routes::NodeIndex;
@@ -51,6 +52,8 @@ pub(crate) struct Hold {
     /// Came back; older than all in `queue`.
     returned: VecDeque<Kept>,
     queue: VecDeque<Kept>,
+    /// The slot moves key by key between nodes that are not ours; its line is older than `queue`.
+    passage: Option<Box<Passage>>,
     /// The belief under which the requests on their way were sent.
     sent_under: Route<NodeIndex>,
     /// The belief under which the slot was found closed. Any other is worth a try.
@@ -98,6 +101,7 @@ impl Hold {
             locked: false,
             returned: VecDeque::new(),
             queue: VecDeque::new(),
+            passage: None,
             sent_under: belief,
             closed: None,
             sticky: SmallVec::new(),
@@ -111,7 +115,41 @@ impl Hold {
 
     /// How many requests are held.
     pub(crate) fn len(&self) -> usize {
-        self.returned.len() + self.queue.len()
+        self.returned.len() + self.passage.as_ref().map_or(0, |p| p.len()) + self.queue.len()
+    }
+
+    /// From now on requests leave when their keys have.
+    pub(crate) fn begin_passage(&mut self, passage: Passage) {
+        self.end_passage();
+        self.passage = Some(Box::new(passage));
+    }
+
+    /// From now on requests leave in their order.
+    pub(crate) fn end_passage(&mut self) {
+        self.disembark();
+        self.passage = None;
+    }
+
+    /// The way over, if the slot moves key by key.
+    pub(crate) fn passage(&mut self) -> Option<&mut Passage> {
+        self.passage.as_deref_mut()
+    }
+
+    /// Whether the slot moves key by key, from this node.
+    pub(crate) fn passes_from(&self) -> Option<NodeIndex> {
+        self.passage.as_ref().map(|passage| passage.source)
+    }
+
+    /// Whether anything of the slot is asked at the source of its passage.
+    pub(crate) fn is_asking(&self) -> bool {
+        self.passage.as_ref().is_some_and(|passage| passage.asks() > 0)
+    }
+
+    fn disembark(&mut self) {
+        let Some(passage) = &mut self.passage else { return };
+        for kept in passage.take_back_to_front() {
+            self.queue.push_front(kept);
+        }
     }
 
     /// Nothing leaves until [`Self::unlock`]; what has left is awaited.
@@ -127,6 +165,11 @@ impl Hold {
 
     pub(crate) fn is_locked(&self) -> bool {
         self.locked
+    }
+
+    /// Whether there is a hold even if nothing is held.
+    pub(crate) fn is_kept(&self) -> bool {
+        self.locked || self.passage.is_some()
     }
 
     /// A new request waits behind the others.
@@ -189,6 +232,7 @@ impl Hold {
         now: Instant,
     ) -> Stage {
         if self.stage == Stage::Draining && in_flight == 0 {
+            self.disembark();
             while let Some(kept) = self.returned.pop_back() {
                 self.queue.push_front(kept);
             }
@@ -225,18 +269,26 @@ impl Hold {
 
     /// Takes the oldest request if it was held before `limit`.
     pub(crate) fn pop_older_than(&mut self, limit: Instant) -> Option<Kept> {
-        let line = if self.returned.is_empty() { &mut self.queue } else { &mut self.returned };
-        let since = line.front()?.request.held_since?;
-        if since <= limit { line.pop_front() } else { None }
+        if self.oldest()? > limit {
+            return None;
+        }
+        let aboard = |passage: &mut Box<Passage>| passage.pop();
+        self.returned
+            .pop_front()
+            .or_else(|| self.passage.as_mut().and_then(aboard))
+            .or_else(|| self.queue.pop_front())
     }
 
     /// Since when the oldest request is held.
     pub(crate) fn oldest(&self) -> Option<Instant> {
-        self.returned.front().or(self.queue.front()).and_then(|kept| kept.request.held_since)
+        let aboard = self.passage.as_ref().and_then(|passage| passage.front());
+        let oldest = self.returned.front().or(aboard).or(self.queue.front());
+        oldest.and_then(|kept| kept.request.held_since)
     }
 
     /// Takes every request.
     pub(crate) fn take_all(&mut self) -> impl Iterator<Item = Kept> {
+        self.disembark();
         let returned = std::mem::take(&mut self.returned);
         returned.into_iter().chain(std::mem::take(&mut self.queue))
     }
@@ -279,7 +331,7 @@ impl Hold {
     pub(crate) fn due_at(&self) -> Option<Instant> {
         match self.stage {
             _ if self.locked => None,
-            Stage::Releasing => None,
+            Stage::Releasing => self.passage.as_ref().and_then(|passage| passage.due_at()),
             Stage::Draining => Some(self.soft_at),
             Stage::Waiting => Some(self.soft_at.min(self.ask_at)),
         }

@@ -82,13 +82,17 @@ impl Worker {
         let Some(limit) = self.now().checked_sub(timeout) else { return };
         loop {
             let mut gate = self.gate.borrow_mut();
-            let Some(kept) = gate.holds.get_mut(&slot).and_then(|h| h.pop_older_than(limit)) else {
-                return;
-            };
+            let Some(hold) = gate.holds.get_mut(&slot) else { return };
+            let why = hold.passage().and_then(|passage| passage.why()).map(str::to_owned);
+            let Some(kept) = hold.pop_older_than(limit) else { return };
             gate.let_go(self, &kept, HeldEnd::Timeout);
             drop(gate);
             self.metrics.refused[Refused::HoldTimeout as usize].add(1);
-            let line = format!("TRYAGAIN slot {slot} is moving, held for {} s", timeout.as_secs());
+            let mut line =
+                format!("TRYAGAIN slot {slot} is moving, held for {} s", timeout.as_secs());
+            if let Some(why) = why {
+                line = format!("{line}; a key could not be moved: {}", why.trim_start_matches('-'));
+            }
             self.fail(&kept.request.origin, &line, Outcome::Timeout);
         }
     }

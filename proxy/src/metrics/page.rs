@@ -82,9 +82,18 @@ fn families(shared: &Shared) -> Vec<MetricFamily> {
     sum.counters("bounces_total", "Requests that a node turned away, by word. Clients see none of them.", "word", &BOUNCES, |m| &m.bounces);
     sum.counters("repeats_total", "Requests sent again, by what had become of the first sending.", "reason", &REPEATS, |m| &m.repeats);
     sum.counter("redirects_total", "Slots a node sent us elsewhere for.", |m| &m.redirects);
+    if let Some(router) = &shared.router {
+        let moves = router.moves();
+        sum.fixed("foreign_slots_moving", "Slots that leave nodes which are not ours, right now.", moves.moving as f64);
+        sum.fixed_counter("foreign_slots_moved_total", "Slots that have left nodes which are not ours.", moves.arrived);
+        sum.fixed_counter("foreign_keys_swept_total", "Keys that were moved because their slot moves; those that requests asked for are passage_asks.", moves.keys_moved);
+        sum.fixed_counter("foreign_fills_put_off_total", "Fills that were answered with 800 because their slot was not empty in time; the dashboard repeats them.", moves.put_off);
+    }
     sum.counter("strays_total", "Slots that a node has granted to another than the codis-dashboard says; the nodes are followed.", |m| &m.strays);
     sum.counter("pushes_total", "News from nodes about slots.", |m| &m.pushes);
     sum.counter("slot_questions_total", "How often a node was asked where a slot is.", |m| &m.where_asked);
+    sum.counter("passage_asks_total", "Keys that a foreign node was told to move because a request needs them.", |m| &m.passage_asks);
+    sum.counter("passage_repeats_total", "How often a foreign node could not move a key; it was told again.", |m| &m.passage_repeats);
     sum.counter("unseal_requests_total", "How often a node was asked to give a handoff up.", |m| &m.unseals);
     sum.counter("table_refreshes_total", "How often a newer slot table was asked for.", |m| &m.refreshes);
     sum.highest("table_version", "The version of the slot table.", |m| &m.table_version);
@@ -176,6 +185,10 @@ impl Sum<'_> {
 
     fn fixed(&mut self, name: &str, help: &str, value: f64) {
         self.add((name, help), MetricType::GAUGE, vec![level(&[], value)]);
+    }
+
+    fn fixed_counter(&mut self, name: &str, help: &str, value: u64) {
+        self.add((name, help), MetricType::COUNTER, vec![count(&[], value as f64)]);
     }
 
     fn labelled(&mut self, name: &str, help: &str, label: &str, values: &[(String, f64)]) {

@@ -120,6 +120,9 @@ fn judge(config: &Config, word: Word, answer: &Value) -> Result<Option<Dialect>,
         // Redis, codis-server and Pika say so each in their way.
         let is_unknown = line.to_ascii_lowercase().contains("unknown command");
         if word == Word::Link && config.codis.is_some() && is_unknown {
+            if line.contains("unknown command \"") {
+                return Ok(Some(Dialect::Pika));
+            }
             return Ok(Some(Dialect::Plain));
         }
         return Err(line.to_owned());

@@ -20,6 +20,9 @@ use tokio::time::{Instant, sleep_until};
 /// Requests end by themselves when a node has been silent for the reply timeout; so much later a drain is given up.
 const DRAIN_MARGIN: Duration = Duration::from_secs(5);
 
+/// How often the log tells what a fill waits for.
+const TELL_PAUSE: Duration = Duration::from_secs(2);
+
 /// Between two questions for a slot whose owner is down.
 const ASK_PAUSE: Duration = Duration::from_millis(100);
 
@@ -116,6 +119,7 @@ impl Worker {
             }
         }
         let end = Instant::now() + self.config.upstream.reply_timeout + DRAIN_MARGIN;
+        let mut told = Instant::now() + TELL_PAUSE;
         let (mut drained, mut undone, mut why) = (Vec::new(), BTreeSet::new(), None);
         loop {
             draining.retain(|&(number, slot)| {
@@ -145,6 +149,13 @@ impl Worker {
             tokio::select! {
                 () = self.fills.drained.notified() => {}
                 () = fill.changed(self.number) => {}
+                () = sleep_until(told) => {
+                    told += TELL_PAUSE;
+                    for &(_, slot) in &draining {
+                        let (in_flight, asked) = (self.routes.in_flight(slot), self.is_asking(slot));
+                        tracing::warn!(%slot, in_flight, asked, "a slot that is filled is not drained yet");
+                    }
+                }
                 () = sleep_until(end) => {
                     for &(number, slot) in draining.iter().chain(&drained) {
                         if fill.give_up(number) {
@@ -189,7 +200,9 @@ impl Worker {
     }
 
     fn is_drained(&self, slot: Slot) -> bool {
-        self.routes.in_flight(slot) == 0 && !self.fills.blocked.borrow().contains_key(&slot)
+        self.routes.in_flight(slot) == 0
+            && !self.is_asking(slot)
+            && !self.fills.blocked.borrow().contains_key(&slot)
     }
 
     /// The new content holds; requests go on unless it is locked.
@@ -197,6 +210,16 @@ impl Worker {
         if plan.steps.contains(&Step::Swap) {
             let node = self.routes.node(&plan.slot.backend_addr);
             let before = self.fills.hints.borrow_mut().insert(slot, node);
+            let source = Some(&*plan.slot.migrate_from).filter(|source| !source.is_empty());
+            let source = source.map(|source| self.routes.node(source));
+            match source {
+                // Where nothing but the lock changes, what is known of keys stays known.
+                Some(source) if before != Some(node) || self.passes_from(slot) != Some(source) => {
+                    self.begin_passage(slot, source);
+                }
+                Some(_) => {}
+                None => self.end_passage(slot),
+            }
             if before.unwrap_or(NOBODY) != node {
                 if let Some(router) = &self.shared.router {
                     self.dialects.learn(node, router.dialect(&plan.slot.backend_addr));

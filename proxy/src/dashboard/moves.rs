@@ -1,0 +1,153 @@
+//! Slots that leave nodes which are not ours: one sweep each, from the fill that lets it go until the one that says where it is.
+
+use crate::config::Config;
+use crate::foreign::sweep::{self, Job, Swept};
+use parking_lot::Mutex;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
+use tokio::sync::watch;
+use tokio::task::AbortHandle;
+use tokio::time::{Instant, timeout_at};
+
+/// By slot.
+#[derive(Debug, Default)]
+pub(crate) struct Moves {
+    moves: Mutex<BTreeMap<i64, Move>>,
+    /// Keys that sweeps of the past have moved.
+    moved: AtomicU64,
+    /// Slots that have arrived.
+    arrived: AtomicU64,
+    /// Fills that were told to come again.
+    put_off: AtomicU64,
+}
+
+/// One slot on its way.
+#[derive(Debug)]
+struct Move {
+    job: Job,
+    began: Instant,
+    progress: watch::Receiver<Swept>,
+    task: AbortHandle,
+    is_over: bool,
+}
+
+impl Drop for Move {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// What a slot's way over is waiting for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stage {
+    /// Nothing of it has begun.
+    None,
+    Moving,
+    /// The target has all of it, and every worker knows.
+    Over,
+}
+
+/// What has been counted.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Counted {
+    pub(crate) moving: u64,
+    pub(crate) arrived: u64,
+    pub(crate) keys_moved: u64,
+    pub(crate) put_off: u64,
+}
+
+impl Moves {
+    /// How far the slot is on this way.
+    pub(crate) fn stage(&self, slot: i64, source: &str, target: &str) -> Stage {
+        match self.moves.lock().get(&slot) {
+            Some(m) if m.job.source != source || m.job.target != target => Stage::None,
+            Some(m) if m.is_over => Stage::Over,
+            Some(_) => Stage::Moving,
+            None => Stage::None,
+        }
+    }
+
+    /// The workers let requests of the slot over; the rest of it is to follow.
+    pub(crate) fn begin(&self, config: &Arc<Config>, slot: i64, source: &str, target: &str) {
+        if self.stage(slot, source, target) != Stage::None {
+            return;
+        }
+        let Ok(number) = u16::try_from(slot) else { return };
+        let (sender, progress) = watch::channel(Swept::default());
+        let job = Job {
+            config: Arc::clone(config),
+            slot: number,
+            source: source.to_owned(),
+            target: target.to_owned(),
+        };
+        tracing::info!(slot, source, target, "a slot moves, key by key");
+        let task = tokio::spawn(sweep::run(job.clone(), sender)).abort_handle();
+        let began = Move { job, began: Instant::now(), progress, task, is_over: false };
+        self.moves.lock().insert(slot, began);
+    }
+
+    /// The slot is filled as something else.
+    pub(crate) fn forget(&self, slot: i64) {
+        if let Some(m) = self.moves.lock().remove(&slot) {
+            self.moved.fetch_add(m.progress.borrow().moved, Relaxed);
+            if !m.is_over {
+                tracing::warn!(
+                    slot,
+                    source = m.job.source,
+                    target = m.job.target,
+                    "a slot was filled anew before all of it had moved: what had moved is at the target"
+                );
+            }
+        }
+    }
+
+    /// Nothing is to be moved any more.
+    pub(crate) fn end(&self) {
+        self.moves.lock().clear();
+    }
+
+    /// Waits until the source has nothing of the slot any more. The error is for the dashboard.
+    pub(crate) async fn emptied(&self, slot: i64, end: Instant) -> Result<(), String> {
+        let under_way = self.moves.lock().get(&slot).map(|m| (m.progress.clone(), m.job.clone()));
+        let Some((mut progress, job)) = under_way else { return Ok(()) };
+        let is_empty =
+            matches!(timeout_at(end, progress.wait_for(|swept| swept.is_empty)).await, Ok(Ok(_)));
+        if is_empty {
+            return Ok(());
+        }
+        self.put_off.fetch_add(1, Relaxed);
+        let left = sweep::count(&job).await.map_or_else(
+            |why| format!("keys left at {} ({why})", job.source),
+            |left| format!("{left} keys left at {}", job.source),
+        );
+        let Swept { moved, trouble, .. } = progress.borrow().clone();
+        let mut line = format!("slot {slot}: {left}, moving, {moved} moved");
+        if let Some(trouble) = trouble {
+            line = format!("{line}; {trouble}");
+        }
+        Err(line)
+    }
+
+    /// Every worker routes the slot to the target.
+    pub(crate) fn arrived(&self, slot: i64) {
+        if let Some(m) = self.moves.lock().get_mut(&slot) {
+            m.is_over = true;
+            self.arrived.fetch_add(1, Relaxed);
+            let (moved, ms) = (m.progress.borrow().moved, m.began.elapsed().as_millis() as u64);
+            tracing::info!(slot, moved, ms, "a slot has moved");
+        }
+    }
+
+    pub(crate) fn counted(&self) -> Counted {
+        let moves = self.moves.lock();
+        let under_way: u64 = moves.values().map(|m| m.progress.borrow().moved).sum();
+        Counted {
+            moving: moves.values().filter(|m| !m.is_over).count() as u64,
+            arrived: self.arrived.load(Relaxed),
+            keys_moved: self.moved.load(Relaxed) + under_way,
+            put_off: self.put_off.load(Relaxed),
+        }
+    }
+}

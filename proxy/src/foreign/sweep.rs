@@ -1,0 +1,243 @@
+//! Empties one slot of a Pika: lists its keys, has many of them moved at a time, until the source says that none is left.
+//!
+//! Only the synchronous words are used, which never run beside the migration thread of Pika: two of them for one key take turns at the source, and
+//! the second finds it gone. So any number of proxies may sweep one slot, and move keys on demand, at the same time (`docs/FOREIGN.md`).
+
+use super::link::{Link, LinkError};
+use crate::config::Config;
+use protocol::frame::Value;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::time::{sleep, timeout};
+
+/// What is swept.
+#[derive(Clone, Debug)]
+pub(crate) struct Job {
+    pub(crate) config: Arc<Config>,
+    pub(crate) slot: u16,
+    pub(crate) source: String,
+    pub(crate) target: String,
+}
+
+/// How far a sweep is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Swept {
+    /// Nothing is left at the source.
+    pub(crate) is_empty: bool,
+    /// Keys that were moved by the sweep.
+    pub(crate) moved: u64,
+    /// Why it does not go on. For people.
+    pub(crate) trouble: Option<String>,
+}
+
+/// The pause behind a round in which nothing could be moved; the longest is so many times as long.
+const PAUSE: Duration = Duration::from_millis(5);
+const PAUSES_MAX: u32 = 100;
+/// Keys listed at a time.
+const LIST_KEYS: usize = 512;
+/// Beyond what a move may take, for everything else.
+const MARGIN: Duration = Duration::from_secs(5);
+
+/// Sweeps until the slot is empty; whoever has enough of it drops this.
+pub(crate) async fn run(job: Job, progress: watch::Sender<Swept>) {
+    let mut pauses = 1;
+    loop {
+        let before = progress.borrow().moved;
+        match attempt(&job, &progress).await {
+            Ok(()) => {
+                progress.send_modify(|swept| {
+                    swept.is_empty = true;
+                    swept.trouble = None;
+                });
+                return;
+            }
+            Err(why) => {
+                tracing::warn!(
+                    slot = job.slot,
+                    source = job.source,
+                    why,
+                    "a slot is not empty yet"
+                );
+                progress.send_modify(|swept| swept.trouble = Some(why));
+            }
+        }
+        pauses = if progress.borrow().moved > before { 1 } else { (pauses * 2).min(PAUSES_MAX) };
+        sleep(PAUSE * pauses).await;
+    }
+}
+
+async fn attempt(job: &Job, progress: &watch::Sender<Swept>) -> Result<(), String> {
+    let patience = job.config.foreign.move_timeout + MARGIN;
+    let link = Link::open(&job.config, &job.source, patience).await;
+    let mut sweep = Sweep::new(job, link.map_err(|error| error.to_string())?, progress)?;
+    for database in 0..job.config.databases {
+        if database > 0 {
+            let number = database.to_string();
+            if let Value::Error(_) = sweep.ask(&[b"SELECT", number.as_bytes()]).await? {
+                // It has no more.
+                break;
+            }
+        }
+        sweep.database().await?;
+    }
+    Ok(())
+}
+
+struct Sweep<'a> {
+    link: Link,
+    progress: &'a watch::Sender<Swept>,
+    slot: String,
+    host: &'a str,
+    port: &'a str,
+    limit: String,
+    in_flight_max: usize,
+}
+
+/// What one round over the keys of a slot has brought.
+#[derive(Default)]
+struct Round {
+    listed: usize,
+    moved: u64,
+    /// Of the last key that could not be moved.
+    refusal: Option<String>,
+}
+
+impl<'a> Sweep<'a> {
+    fn new(job: &'a Job, link: Link, progress: &'a watch::Sender<Swept>) -> Result<Self, String> {
+        let (host, port) =
+            job.target.rsplit_once(':').ok_or_else(|| format!("{} is no address", job.target))?;
+        Ok(Self {
+            link,
+            progress,
+            slot: job.slot.to_string(),
+            host,
+            port,
+            limit: job.config.foreign.move_timeout.as_millis().to_string(),
+            in_flight_max: job.config.foreign.sweep_in_flight_max,
+        })
+    }
+
+    async fn ask(&mut self, words: &[&[u8]]) -> Result<Value, String> {
+        self.link.ask(words).await.map_err(|error| error.to_string())
+    }
+
+    /// Empties the slot in the database that is selected.
+    async fn database(&mut self) -> Result<(), String> {
+        loop {
+            let round = self.round().await?;
+            if round.moved > 0 {
+                continue;
+            }
+            // Keys that have expired are listed until this is asked.
+            let answer = self.next_of_slot().await?;
+            match answer.as_items().map(|items| (items.first(), items.get(1))) {
+                Some((Some(Value::Int(0)), Some(Value::Int(0)))) if self.is_empty().await? => {
+                    return Ok(());
+                }
+                Some((Some(Value::Int(_)), Some(Value::Int(_)))) => {}
+                _ => {
+                    let refusal = round.refusal.unwrap_or_else(|| format!("{answer:?}"));
+                    return Err(refusal);
+                }
+            }
+            if let Some(refusal) = round.refusal {
+                return Err(refusal);
+            }
+        }
+    }
+
+    /// Has every key moved that the source lists.
+    async fn round(&mut self) -> Result<Round, String> {
+        let mut round = Round::default();
+        let mut cursor = b"0".to_vec();
+        loop {
+            let count = LIST_KEYS.to_string();
+            let slot = self.slot.clone();
+            let listed = self
+                .ask(&[b"SLOTSSCAN", slot.as_bytes(), &cursor, b"COUNT", count.as_bytes()])
+                .await?;
+            let (next, keys) = read_list(&listed)
+                .ok_or_else(|| format!("the answer to SLOTSSCAN is {listed:?}"))?;
+            round.listed += keys.len();
+            for keys in keys.chunks(self.in_flight_max.max(1)) {
+                self.move_keys(keys, &mut round).await?;
+            }
+            if next == b"0" {
+                return Ok(round);
+            }
+            cursor = next;
+        }
+    }
+
+    async fn move_keys(&mut self, keys: &[Vec<u8>], round: &mut Round) -> Result<(), String> {
+        let lost = |error: LinkError| error.to_string();
+        let words: Vec<[&[u8]; 5]> = keys
+            .iter()
+            .map(|key| {
+                [
+                    b"SLOTSMGRTTAGONE",
+                    self.host.as_bytes(),
+                    self.port.as_bytes(),
+                    self.limit.as_bytes(),
+                    key.as_slice(),
+                ]
+            })
+            .collect();
+        self.link.send(words.iter().map(<[&[u8]; 5]>::as_slice)).await.map_err(lost)?;
+        let mut moved = 0;
+        for key in keys {
+            match self.link.answer().await.map_err(lost)? {
+                Value::Int(count) => moved += u64::try_from(count).unwrap_or(0),
+                other => {
+                    let why = other.as_error().unwrap_or("no number").to_owned();
+                    round.refusal = Some(format!("key {:?}: {why}", String::from_utf8_lossy(key)));
+                }
+            }
+        }
+        round.moved += moved;
+        if moved > 0 {
+            self.progress.send_modify(|swept| swept.moved += moved);
+        }
+        Ok(())
+    }
+
+    async fn next_of_slot(&mut self) -> Result<Value, String> {
+        let (host, port) = (self.host.as_bytes(), self.port.as_bytes());
+        let words =
+            [&b"SLOTSMGRTTAGSLOT"[..], host, port, self.limit.as_bytes(), self.slot.as_bytes()];
+        self.link.ask(&words).await.map_err(|error| error.to_string())
+    }
+
+    async fn is_empty(&mut self) -> Result<bool, String> {
+        Ok(keys_listed(&mut self.link, &self.slot).await? == 0)
+    }
+}
+
+/// How many keys the source lists for a slot.
+async fn keys_listed(link: &mut Link, slot: &str) -> Result<u64, String> {
+    let answer = link.ask(&[b"SLOTSINFO", slot.as_bytes(), b"1"]).await;
+    let answer = answer.map_err(|error| error.to_string())?;
+    let slots =
+        answer.as_items().ok_or_else(|| format!("the answer to SLOTSINFO is {answer:?}"))?;
+    let of_slot = slots.first().and_then(Value::as_items).and_then(|pair| pair.get(1));
+    Ok(of_slot.and_then(Value::as_int).and_then(|keys| u64::try_from(keys).ok()).unwrap_or(0))
+}
+
+/// How many keys a source lists for a slot, within a second or so.
+pub(crate) async fn count(job: &Job) -> Result<u64, String> {
+    let counted = async {
+        let link = Link::open(&job.config, &job.source, MARGIN).await;
+        keys_listed(&mut link.map_err(|error| error.to_string())?, &job.slot.to_string()).await
+    };
+    timeout(COUNT_TIME, counted).await.unwrap_or_else(|_| Err("no answer in time".to_owned()))
+}
+
+const COUNT_TIME: Duration = Duration::from_secs(1);
+
+/// The cursor and the keys of an answer to SLOTSSCAN; each key has a letter for its type in front.
+fn read_list(answer: &Value) -> Option<(Vec<u8>, Vec<Vec<u8>>)> {
+    let [cursor, members] = answer.as_items()? else { return None };
+    let keys = members.as_items()?.iter().filter_map(|member| member.as_bytes()?.get(1..));
+    Some((cursor.as_bytes()?.to_vec(), keys.map(<[u8]>::to_vec).collect()))
+}
