@@ -83,7 +83,7 @@ product() {
     printf 'coordinator_name = "filesystem"\ncoordinator_addr = "%s"\nproduct_name = "%s"\nproduct_auth = "%s"\nadmin_addr = "%s"\nmigration_method = "%s"\n' \
         "$dir/rootfs" "$product" "$password" "$dashboard" "$method" >>"$dir/dashboard.toml"
     pika pika1 "$senders" && pika pika2 "$senders"
-    within 20 pikas_answer
+    check "both nodes answer" within 20 pikas_answer
     start_dashboard
     check "the dashboard takes the nodes into groups" groups
     for who in "$@"; do
@@ -107,24 +107,28 @@ groups() {
 
 # --- Load. ---
 
-# load NAME PROXY FLAG…: begins, and waits until all first values are there.
+# load NAME PROXY FLAG…: begins; its first values are there some seconds before what is measured.
 load() {
     local name=$1 proxy=$2
     shift 2
-    "$SLIPWAY_BIN" load --addr "${proxies[proxy - 1]}" --server pika --seconds 36000 --json --timeline --slots "0-$((SLOTS - 1))" \
-        --pipeline 1 --run-id "$name" --reply-ms-max 60000 "$@" >"$dir/load$name.json" 2>"$dir/load$name.out" 3>&- &
+    "$SLIPWAY_BIN" load --addr "${proxies[proxy - 1]}" --server pika --seconds 36000 --json --timeline --run-id "$name" --rest-ms 5000 \
+        --reply-ms-max 60000 "$@" >"$dir/load$name.json" 2>"$dir/load$name.out" 3>&- &
     pids[load$name]=$!
     loads+=("$name")
-    within 120 grep -qs '^ *1 s ' "$dir/load$name.out"
 }
 
-# Some names with capitals or hash tags, all kinds with times to live; on the first of four clients' keys 3,000 elements.
+loads_run() {
+    local name
+    for name in "${loads[@]}"; do grep -qs '^ *0 s ' "$dir/load$name.out" || return 1; done
+}
+
+# loads_of PROXIES: some names with capitals or hash tags, all kinds with times to live, some of 3,000 elements.
 loads_of() {
-    local each=$((RATE / $1)) i
+    local i
     for ((i = 1; i <= $1; i++)); do
-        load "big$i" "$i" --rate $((each / 10)) --clients 4 --keys $((KEYS / 10 / $1)) --big 3000
-        load "many$i" "$i" --rate $((each - each / 10)) --clients 60 --keys $((KEYS * 9 / 10 / $1))
+        load "run$i" "$i" --rate $((RATE / $1)) --clients $((64 / $1)) --pipeline 1 --keys $((KEYS / $1)) --big 3000 --slots "0-$((SLOTS - 1))"
     done
+    check "the load runs" within 120 loads_run
 }
 
 # Ends all loads; what they wrote is read and compared meanwhile.
@@ -205,11 +209,8 @@ idle() {
         scenario=idle-$who
         product semi-async 8 "$who"
         # One request a second: so slow that it says nothing of the speed, and the whole slot is compared at the end.
-        "$SLIPWAY_BIN" load --addr "${proxies[0]}" --server pika --seconds 36000 --json --timeline --slots 0-0 --clients 1 --pipeline 1 --rate 1 \
-            --keys $((IDLE_KEYS * 4 / 3)) --reply-ms-max 60000 >"$dir/loadidle.json" 2>"$dir/loadidle.out" &
-        pids[loadidle]=$!
-        loads=(idle)
-        within 300 grep -qs '^ *1 s ' "$dir/loadidle.out"
+        load idle 1 --slots 0-0 --clients 1 --pipeline 1 --rate 1 --keys $((IDLE_KEYS * 4 / 3))
+        check "the keys are there" within 300 loads_run
         local keys
         keys=$(at_node 1 SLOTSINFO 0 1 | tail -n 1)
         move 0 0 2 600

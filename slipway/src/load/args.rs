@@ -52,7 +52,7 @@ pub(crate) struct LoadArgs {
     /// What the data is kept by: nothing is sent that it lacks or does in a way of its own
     #[arg(long, value_name = "KIND", value_enum, default_value_t = Server::Redis)]
     pub(crate) server: Server,
-    /// Elements that the first hash, list, set and sorted set of each client begin with
+    /// Elements that the first hash, list, set and sorted set of each of the first four clients begin with
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = value_parser!(u64).range(0..=1_000_000))]
     pub(crate) big: u64,
     /// How many slots the cluster has
@@ -74,6 +74,9 @@ pub(crate) struct LoadArgs {
     #[arg(long, value_name = "RUN")]
     pub(crate) run_id: Option<String>,
 
+    /// Pause between the first values and the load, in milliseconds
+    #[arg(long, value_name = "MS", default_value_t = 50, value_parser = value_parser!(u64).range(50..=600_000))]
+    pub(crate) rest_ms: u64,
     /// Do not read and check all keys at the end
     #[arg(long)]
     pub(crate) no_verify_end: bool,
@@ -127,6 +130,8 @@ pub(crate) struct Plan {
     pub(crate) run: String,
     /// Whether keys of this run may be there from an earlier one.
     pub(crate) run_repeated: bool,
+    /// Between the first values and the load.
+    pub(crate) pause_us: u64,
     pub(crate) verify_end: bool,
     pub(crate) verify_every_us: Option<u64>,
     pub(crate) cleanup: bool,
@@ -197,6 +202,7 @@ impl Plan {
             seed: args.seed.unwrap_or_else(|| rand::random_range(0..1_000_000)),
             run,
             run_repeated: args.run_id.is_some(),
+            pause_us: args.rest_ms * 1000,
             verify_end: !args.no_verify_end,
             verify_every_us: positive("--verify-every", args.verify_every, 1e6)?,
             cleanup: args.cleanup,

@@ -20,6 +20,8 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 use std::time::Duration;
 
+/// How many clients have keys that begin big.
+const BIG_CLIENTS: usize = 4;
 /// Requests beside the plan that a client has under way at most.
 const BESIDE_OUTSTANDING_MAX: usize = 128;
 /// How often a client looks at what is overdue, in milliseconds.
@@ -188,7 +190,7 @@ impl Client {
                     }
                     let first = self.author.first(&mut self.ledger, key);
                     let mut calls: Vec<Call> = first.into_iter().collect();
-                    if self.ledger.is_first(key) {
+                    if self.number < BIG_CLIENTS && self.ledger.is_first(key) {
                         let big = self.shared.plan.big;
                         calls.extend(self.author.grow(&mut self.ledger, key, big));
                     }
