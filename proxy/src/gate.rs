@@ -10,7 +10,7 @@ mod timer;
 
 pub(crate) use crossing::{Crossed, keys_of};
 pub(crate) use hold::{Hold, Stage, Stuck};
-pub(crate) use passage::{PlacedKey, Verdict};
+pub(crate) use passage::{Means, PlacedKey, Verdict};
 pub(crate) use timer::run as run_timer;
 
 use crate::dialect::Dialect;

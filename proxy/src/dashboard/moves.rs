@@ -1,10 +1,8 @@
 //! Slots that leave nodes which are not ours: one sweep each, from the fill that lets it go until the one that says where it is.
 
-use crate::config::Config;
 use crate::foreign::sweep::{self, Job, Swept};
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 use tokio::sync::watch;
@@ -70,19 +68,13 @@ impl Moves {
     }
 
     /// The workers let requests of the slot over; the rest of it is to follow.
-    pub(crate) fn begin(&self, config: &Arc<Config>, slot: i64, source: &str, target: &str) {
-        if self.stage(slot, source, target) != Stage::None {
+    pub(crate) fn begin(&self, job: Job) {
+        let slot = i64::from(job.slot);
+        if self.stage(slot, &job.source, &job.target) != Stage::None {
             return;
         }
-        let Ok(number) = u16::try_from(slot) else { return };
         let (sender, progress) = watch::channel(Swept::default());
-        let job = Job {
-            config: Arc::clone(config),
-            slot: number,
-            source: source.to_owned(),
-            target: target.to_owned(),
-        };
-        tracing::info!(slot, source, target, "a slot moves, key by key");
+        tracing::info!(slot, source = job.source, target = job.target, "a slot moves, key by key");
         let task = tokio::spawn(sweep::run(job.clone(), sender)).abort_handle();
         let began = Move { job, began: Instant::now(), progress, task, is_over: false };
         self.moves.lock().insert(slot, began);

@@ -9,11 +9,12 @@ use super::fill::{Fill, Order, Unfinished};
 use super::moves::{Counted, Moves, Stage};
 use crate::config::Config;
 use crate::dialect::Dialect;
+use crate::foreign::sweep::Job;
 use crate::upstream::{Flavour, connect};
 use arc_swap::ArcSwap;
 use codis::commands::texts::CLOSED_ROUTER;
 use codis::fill::{plan, switched};
-use codis::model::Slot;
+use codis::model::{ForwardMethod, Slot};
 use dashmap::DashMap;
 use parking_lot::Mutex;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -203,7 +204,12 @@ impl Router {
         for slot in &taken {
             let is_leaving = filling.place(slot.id).filter(|slot| !slot.migrate_from.is_empty());
             match is_leaving {
-                Some(s) => self.moves.begin(&self.config, s.id, &s.migrate_from, &s.backend_addr),
+                Some(s) if s.forward_method == ForwardMethod::Sync => {
+                    let means = self.dialect(&s.migrate_from);
+                    self.moves.begin(Job::new(&self.config, s, means));
+                }
+                // The node itself moves it.
+                Some(_) => {}
                 None if slot.migrate_from.is_empty() => self.moves.forget(slot.id),
                 None => {}
             }
@@ -275,7 +281,9 @@ impl Router {
             "" => Ok(slot.clone()),
             // Until it has granted the slot, the source serves it; then it says who does.
             source if is_ours(source) && is_ours(&slot.backend_addr) => Ok(alone(source, slot)),
-            source if self.dialect(source) == Dialect::Pika => Ok(self.leave(slot)),
+            source if matches!(self.dialect(source), Dialect::Pika | Dialect::CodisServer) => {
+                self.leave(slot)
+            }
             source => {
                 let stranger = if is_ours(source) { &slot.backend_addr } else { source };
                 Err(format!(
@@ -287,21 +295,34 @@ impl Router {
     }
 
     /// What remains of a slot that leaves a node which moves it key by key. While it may still stay, nothing of it moves.
-    fn leave(&self, slot: &Slot) -> Slot {
+    fn leave(&self, slot: &Slot) -> Result<Slot, String> {
         let (source, target) = (&slot.migrate_from, &slot.backend_addr);
+        // What Pika moves at our word it sends without a password.
+        let method = match (self.dialect(source), &self.config.node_password) {
+            (Dialect::Pika, Some(_)) if slot.forward_method == ForwardMethod::Sync => {
+                return Err(format!(
+                    "slot {}: {source} and {target} have a password, which synchronous moves of Pika do not send: set migration_method = \"semi-async\" \
+                     in the dashboard's file; the slot stays where it is",
+                    slot.id
+                ));
+            }
+            (Dialect::Pika, Some(_)) => ForwardMethod::SemiAsync,
+            _ => ForwardMethod::Sync,
+        };
         let at = |addr: &str, from: &str, group: i64| Slot {
             id: slot.id,
             backend_addr: addr.to_owned(),
             backend_addr_group_id: group,
             migrate_from: from.to_owned(),
+            forward_method: method,
             locked: slot.locked,
             ..Slot::default()
         };
-        match self.moves.stage(slot.id, source, target) {
+        Ok(match self.moves.stage(slot.id, source, target) {
             Stage::None if slot.locked => at(source, "", slot.migrate_from_group_id),
             Stage::None | Stage::Moving => at(target, source, slot.backend_addr_group_id),
             Stage::Over => at(target, "", slot.backend_addr_group_id),
-        }
+        })
     }
 
     /// Takes in what a node has turned out to be.

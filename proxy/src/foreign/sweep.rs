@@ -1,10 +1,13 @@
-//! Empties one slot of a Pika: lists its keys, has many of them moved at a time, until the source says that none is left.
+//! Empties one slot of a Pika or a codis-server, until the source says that none is left.
 //!
-//! Only the synchronous words are used, which never run beside the migration thread of Pika: two of them for one key take turns at the source, and
-//! the second finds it gone. So any number of proxies may sweep one slot, and move keys on demand, at the same time (`docs/FOREIGN.md`).
+//! Of a Pika only the synchronous words are used, while no migration of its own runs: two of them for one key take turns at the source, and the
+//! second finds it gone. Of a codis-server only the asynchronous ones, of which it runs one at a time. So any number of proxies may sweep one
+//! slot, and move keys on demand, at the same time (`docs/FOREIGN.md`).
 
 use super::link::{Link, LinkError};
 use crate::config::Config;
+use crate::dialect::Dialect;
+use codis::model::Slot;
 use protocol::frame::Value;
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,6 +21,21 @@ pub(crate) struct Job {
     pub(crate) slot: u16,
     pub(crate) source: String,
     pub(crate) target: String,
+    /// What the source is.
+    pub(crate) dialect: Dialect,
+}
+
+impl Job {
+    /// The slot as the workers have it.
+    pub(crate) fn new(config: &Arc<Config>, slot: &Slot, dialect: Dialect) -> Self {
+        Self {
+            config: Arc::clone(config),
+            slot: u16::try_from(slot.id).unwrap_or(u16::MAX),
+            source: slot.migrate_from.clone(),
+            target: slot.backend_addr.clone(),
+            dialect,
+        }
+    }
 }
 
 /// How far a sweep is.
@@ -34,6 +52,10 @@ pub(crate) struct Swept {
 /// The pause behind a round in which nothing could be moved; the longest is so many times as long.
 const PAUSE: Duration = Duration::from_millis(5);
 const PAUSES_MAX: u32 = 100;
+/// Keys that a codis-server moves in one go; requests wait that long for keys of their own.
+const BATCH_KEYS: &str = "64";
+/// When requests get at a codis-server between two goes.
+const BETWEEN: Duration = Duration::from_millis(2);
 /// Keys listed at a time.
 const LIST_KEYS: usize = 512;
 /// Beyond what a move may take, for everything else.
@@ -79,7 +101,10 @@ async fn attempt(job: &Job, progress: &watch::Sender<Swept>) -> Result<(), Strin
                 break;
             }
         }
-        sweep.database().await?;
+        match job.dialect {
+            Dialect::CodisServer => sweep.codis_database().await?,
+            _ => sweep.pika_database().await?,
+        }
     }
     Ok(())
 }
@@ -122,8 +147,37 @@ impl<'a> Sweep<'a> {
         self.link.ask(words).await.map_err(|error| error.to_string())
     }
 
+    /// Empties the slot in the database that is selected, some keys at a time, so that those that are asked for get in between.
+    async fn codis_database(&mut self) -> Result<(), String> {
+        loop {
+            let words = [
+                &b"SLOTSMGRTTAGSLOT-ASYNC"[..],
+                self.host.as_bytes(),
+                self.port.as_bytes(),
+                self.limit.as_bytes(),
+                b"200",
+                b"33554432",
+                self.slot.as_bytes(),
+                BATCH_KEYS.as_bytes(),
+            ];
+            let answer = self.link.ask(&words).await.map_err(|error| error.to_string())?;
+            match answer.as_items() {
+                Some([Value::Int(_), Value::Int(0)]) => return Ok(()),
+                Some([Value::Int(moved), Value::Int(_)]) => {
+                    let moved = u64::try_from(*moved).unwrap_or(0);
+                    self.progress.send_modify(|swept| swept.moved += moved);
+                    sleep(BETWEEN).await;
+                }
+                _ if answer.as_error().is_some_and(|line| line.contains("being migrated")) => {
+                    sleep(BETWEEN).await;
+                }
+                _ => return Err(format!("the answer to SLOTSMGRTTAGSLOT-ASYNC is {answer:?}")),
+            }
+        }
+    }
+
     /// Empties the slot in the database that is selected.
-    async fn database(&mut self) -> Result<(), String> {
+    async fn pika_database(&mut self) -> Result<(), String> {
         loop {
             let round = self.round().await?;
             if round.moved > 0 {

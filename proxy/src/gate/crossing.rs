@@ -1,7 +1,7 @@
 //! How requests of a slot that moves key by key get to the target: the source is told to move their keys, and they follow. What is decided is in
 //! [`super::passage`]; here it is carried out.
 
-use super::passage::{Bounds, Look, Passage};
+use super::passage::{Bounds, Look, Means, PROBED, Passage};
 use super::{Gate, HeldEnd, PlacedKey, Verdict};
 use crate::plan::Request;
 use crate::request::{FlavourIndex, Kept, Origin};
@@ -11,19 +11,29 @@ use crate::upstream::Key;
 use crate::worker::Worker;
 use cluster::Slot;
 use protocol::command::lookup;
-use protocol::number::parse_int;
+use protocol::frame::{Value, decode};
 use protocol::slicer::{Args, slice_request};
 use smallvec::SmallVec;
 use std::rc::Rc;
 
+/// What codis-server may send to a target in one go, as the dashboard has it by default.
+const MAX_BULKS: &[u8] = b"200";
+const MAX_BYTES: &[u8] = b"33554432";
+
 impl Verdict {
-    /// What a reply to SLOTSMGRTTAGONE says: so many keys have been moved, or why not.
+    /// What a reply to the words of [`Means`] says: so many keys have been moved, nothing is there, or why not.
     pub(crate) fn of(reply: &[u8]) -> Self {
-        let line = reply.strip_suffix(b"\r\n").unwrap_or(reply);
-        match line.strip_prefix(b":").and_then(parse_int) {
-            Some(0..) => Self::Gone,
-            _ => Self::Again(String::from_utf8_lossy(line).into_owned()),
-        }
+        let told = match decode(reply) {
+            Ok(Some((Value::Int(0..), _))) => None,
+            Ok(Some((Value::Error(line), _))) => Some(line),
+            Ok(Some((value, _))) => match value.as_items() {
+                Some([_, found]) if found.as_items().is_some_and(<[Value]>::is_empty) => None,
+                Some([_, Value::Array(_)]) => Some("it is not moved yet".to_owned()),
+                _ => Some("its answer is nonsense".to_owned()),
+            },
+            _ => Some("its answer is nonsense".to_owned()),
+        };
+        told.map_or(Self::Gone, Self::Again)
     }
 }
 
@@ -45,12 +55,12 @@ enum Asked {
 impl Worker {
     /// The slot is filled as on its way from this node to the one it is believed to be at: from now on requests wait for their keys. It is
     /// locked and drained.
-    pub(crate) fn begin_passage(&self, slot: Slot, source: NodeIndex) {
+    pub(crate) fn begin_passage(&self, slot: Slot, source: NodeIndex, means: Means) {
         let foreign = &self.config.foreign;
         let bounds =
             Bounds { gone_max: foreign.gone_keys_max, asks_max: foreign.asks_in_flight_max };
         if let Some(hold) = self.gate.borrow_mut().holds.get_mut(&slot) {
-            hold.begin_passage(Passage::new(source, bounds));
+            hold.begin_passage(Passage::new(source, means, bounds));
         }
     }
 
@@ -107,19 +117,25 @@ impl Worker {
 
     /// Asks the source to move keys; those that it cannot be asked for are tried again.
     fn ask_all(self: &Rc<Self>, slot: Slot, passage: &mut Passage, keys: Vec<PlacedKey>) -> Asked {
-        let (source, mut asked) = (passage.source, Asked::All);
+        let (source, means, mut asked) = (passage.source, passage.means, Asked::All);
         for key in keys {
-            if !self.ask_to_move(slot, source, &key) {
+            if !self.ask_to_move(slot, source, means, &key) {
                 let why = format!("{} cannot be reached", self.routes.addr(source));
-                passage.answered(key, Verdict::Again(why), self.now());
+                passage.unasked(key, &why, self.now());
                 asked = Asked::Again;
             }
         }
         asked
     }
 
-    /// Asks the source to move a key, if it can be asked.
-    fn ask_to_move(self: &Rc<Self>, slot: Slot, source: NodeIndex, key: &PlacedKey) -> bool {
+    /// Asks the source to move a key, or whether it has it, if it can be asked.
+    fn ask_to_move(
+        self: &Rc<Self>,
+        slot: Slot,
+        source: NodeIndex,
+        means: Means,
+        key: &PlacedKey,
+    ) -> bool {
         let (flavour, key) = key;
         // A big key takes its time: nothing else shall wait behind it.
         let lane = self.config.upstream.connections;
@@ -129,13 +145,24 @@ impl Worker {
         if !upstream.is_up() {
             return false;
         }
-        let limit = self.config.foreign.move_timeout.as_millis().to_string();
         self.metrics.passage_asks.add(1);
-        upstream.say_bytes(
-            self,
-            Origin::Passage(slot, Rc::clone(key)),
-            &[b"SLOTSMGRTTAGONE", host.as_bytes(), port.as_bytes(), limit.as_bytes(), key],
-        );
+        let limit = self.config.foreign.move_timeout.as_millis().to_string();
+        let (host, port, limit) = (host.as_bytes(), port.as_bytes(), limit.as_bytes());
+        let say = |words: &[&[u8]]| {
+            upstream.say_bytes(self, Origin::Passage(slot, Rc::clone(key)), words);
+        };
+        match means {
+            Means::TagOne => say(&[b"SLOTSMGRTTAGONE", host, port, limit, key]),
+            Means::TagOneAsync => {
+                let word = b"SLOTSMGRTTAGONE-ASYNC";
+                say(&[word, host, port, limit, MAX_BULKS, MAX_BYTES, key]);
+            }
+            Means::Probe => {
+                for kind in PROBED {
+                    say(&[b"PKSCANRANGE", kind.as_bytes(), key, key, b"LIMIT", b"1"]);
+                }
+            }
+        }
         true
     }
 

@@ -1,6 +1,6 @@
 //! One slot on its way, key by key, between nodes that are not ours. Pure: time is an argument.
 //!
-//! A request leaves for the target when the source has said of each of its keys that it has none, or has just moved it. Nobody creates a key at
+//! A request leaves for the target when the source has said of each of its keys that it has just moved it, or has none. Nobody creates a key at
 //! the source meanwhile, so such a key stays gone.
 //!
 //! Invariant: two requests of one session, or of one key, leave in the order they came. Others may overtake: a key that cannot be moved holds up
@@ -31,11 +31,43 @@ pub(crate) enum Verdict {
     Again(String),
 }
 
-/// How far a key is.
+/// What gets a key over, or tells that it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Means {
+    /// SLOTSMGRTTAGONE of Pika, which moves it.
+    TagOne,
+    /// SLOTSMGRTTAGONE-ASYNC of codis-server, which moves it without a stop.
+    TagOneAsync,
+    /// PKSCANRANGE of Pika, once a type, which reads past the cache: a migration of the node's own moves the key.
+    Probe,
+}
+
+/// The types that PKSCANRANGE knows. Streams are moved by nothing.
+pub(crate) const PROBED: [&str; 5] = ["string", "hash", "set", "list", "zset"];
+
+impl Means {
+    /// How many answers belong to one key.
+    fn answers(self) -> usize {
+        match self {
+            Self::TagOne | Self::TagOneAsync => 1,
+            Self::Probe => PROBED.len(),
+        }
+    }
+}
+
+/// How far a key is.
+#[derive(Clone, Debug, PartialEq, Eq)]
 enum Progress {
-    Asked { tries: u32 },
-    Again { at: Instant, tries: u32 },
+    /// So many answers are to come; why it is not gone, if one has said so.
+    Asked {
+        tries: u32,
+        open: usize,
+        why: Option<String>,
+    },
+    Again {
+        at: Instant,
+        tries: u32,
+    },
     Gone,
 }
 
@@ -50,6 +82,7 @@ struct Passenger {
 #[derive(Debug)]
 pub(crate) struct Passage {
     pub(crate) source: NodeIndex,
+    pub(crate) means: Means,
     /// In the order they came.
     line: VecDeque<Passenger>,
     keys: HashMap<PlacedKey, Progress>,
@@ -79,9 +112,10 @@ pub(crate) struct Bounds {
 }
 
 impl Passage {
-    pub(crate) fn new(source: NodeIndex, bounds: Bounds) -> Self {
+    pub(crate) fn new(source: NodeIndex, means: Means, bounds: Bounds) -> Self {
         Self {
             source,
+            means,
             line: VecDeque::new(),
             keys: HashMap::new(),
             gone: 0,
@@ -169,7 +203,8 @@ impl Passage {
         };
         if self.asks < self.asks_max {
             self.asks += 1;
-            self.keys.insert(key.clone(), Progress::Asked { tries });
+            let open = self.means.answers();
+            self.keys.insert(key.clone(), Progress::Asked { tries, open, why: None });
             ask.push(key.clone());
         }
         false
@@ -177,23 +212,40 @@ impl Passage {
 
     /// The source has answered, or the question is lost.
     pub(crate) fn answered(&mut self, key: PlacedKey, verdict: Verdict, now: Instant) {
-        let Some(Progress::Asked { tries }) = self.keys.get(&key).copied() else { return };
+        let Some(Progress::Asked { tries, open, why }) = self.keys.get_mut(&key) else { return };
+        if let Verdict::Again(new) = verdict {
+            *why = Some(new);
+        }
+        *open -= 1;
+        if *open > 0 {
+            return;
+        }
+        let (tries, why) = (*tries, why.take());
         self.asks = self.asks.saturating_sub(1);
-        match verdict {
-            Verdict::Gone => {
-                if self.gone >= self.gone_max {
-                    self.keys.retain(|_, progress| *progress != Progress::Gone);
-                    self.gone = 0;
-                }
-                self.gone += 1;
-                self.keys.insert(key, Progress::Gone);
-            }
-            Verdict::Again(why) => {
-                self.why = Some(why);
+        match why {
+            None => self.remember_gone(key),
+            Some(_) => {
+                self.why = why;
                 let pause = (AGAIN_FIRST * (tries + 1)).min(AGAIN_MAX);
                 self.keys.insert(key, Progress::Again { at: now + pause, tries: tries + 1 });
             }
         }
+    }
+
+    /// The question could not be put: it is put again.
+    pub(crate) fn unasked(&mut self, key: PlacedKey, why: &str, now: Instant) {
+        for _ in 0..self.means.answers() {
+            self.answered(key.clone(), Verdict::Again(why.to_owned()), now);
+        }
+    }
+
+    fn remember_gone(&mut self, key: PlacedKey) {
+        if self.gone >= self.gone_max {
+            self.keys.retain(|_, progress| *progress != Progress::Gone);
+            self.gone = 0;
+        }
+        self.gone += 1;
+        self.keys.insert(key, Progress::Gone);
     }
 
     /// When a key is to be asked for again.

@@ -5,11 +5,14 @@
 
 use super::Worker;
 use crate::dashboard::{Fill, Order, Stage, Unfinished};
+use crate::dialect::Dialect;
+use crate::gate::Means;
 use crate::private::{CallOff, Nudge};
 use crate::routes::{NOBODY, NodeIndex};
 use cluster::route::Route;
 use cluster::{Epoch, Slot};
 use codis::fill::{Plan, Step};
+use codis::model::ForwardMethod;
 use std::cell::RefCell;
 use std::collections::{BTreeSet, HashMap};
 use std::rc::Rc;
@@ -212,10 +215,18 @@ impl Worker {
             let before = self.fills.hints.borrow_mut().insert(slot, node);
             let source = Some(&*plan.slot.migrate_from).filter(|source| !source.is_empty());
             let source = source.map(|source| self.routes.node(source));
+            if let (Some(source), Some(router)) = (source, &self.shared.router) {
+                self.dialects.learn(source, router.dialect(&plan.slot.migrate_from));
+            }
             match source {
                 // Where nothing but the lock changes, what is known of keys stays known.
                 Some(source) if before != Some(node) || self.passes_from(slot) != Some(source) => {
-                    self.begin_passage(slot, source);
+                    let means = match plan.slot.forward_method {
+                        _ if self.dialects.of(source) == Dialect::CodisServer => Means::TagOneAsync,
+                        ForwardMethod::SemiAsync => Means::Probe,
+                        ForwardMethod::Sync | ForwardMethod::Unknown(_) => Means::TagOne,
+                    };
+                    self.begin_passage(slot, source, means);
                 }
                 Some(_) => {}
                 None => self.end_passage(slot),
