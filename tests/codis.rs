@@ -5,5 +5,6 @@ mod handshakes;
 mod hostile;
 mod moves;
 mod operations;
+mod replicas;
 mod routes;
 mod troubles;

@@ -15,6 +15,7 @@ mod table;
 mod zsets;
 
 pub(crate) use number::{double, int};
+pub(crate) use strings::without_mark;
 pub(crate) use table::{Row, lookup};
 
 use crate::store::{Bytes, Store, WrongKind};

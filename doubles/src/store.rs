@@ -42,7 +42,7 @@ pub(crate) enum Kind {
 }
 
 /// A value and when it ends, in milliseconds of Unix time.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Entry {
     pub value: Value,
     pub ends_ms: Option<i64>,

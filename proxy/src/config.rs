@@ -125,6 +125,25 @@ pub struct Foreign {
     pub gone_keys_max: usize,
     /// Questions of one slot and worker to its source on their way at a time.
     pub asks_in_flight_max: usize,
+    /// Keys that a slot of nodes with a password may have: their requests wait until the node has moved them.
+    pub probed_keys_max: u64,
+    /// How long it may take to find out whether a slot can move; its clients wait meanwhile.
+    pub examine_timeout: Duration,
+    /// Keys of one type in a slot that are looked at before it moves; streams are always found.
+    pub examine_keys_max: usize,
+    /// Keys written by commands that a Pika does not track, of which it is remembered that they were; half of them at least.
+    pub noted_keys_max: usize,
+    /// Scores of sorted sets that Pika would round to six decimals.
+    pub fractional_scores: FractionalScores,
+}
+
+/// What becomes of a slot with scores that Pika would round.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FractionalScores {
+    /// It does not move.
+    Refuse,
+    /// It moves, and they are rounded.
+    Round,
 }
 
 /// The slow log.
@@ -195,6 +214,11 @@ impl Default for Foreign {
             sweep_in_flight_max: 64,
             gone_keys_max: 16_384,
             asks_in_flight_max: 128,
+            probed_keys_max: 20_000,
+            examine_timeout: Duration::from_secs(2),
+            examine_keys_max: 2_048,
+            noted_keys_max: 65_536,
+            fractional_scores: FractionalScores::Refuse,
         }
     }
 }

@@ -210,7 +210,7 @@ impl Worker {
     }
 
     /// Cuts a part of a client's request into one part a slot.
-    fn cut(&self, kept: &Kept) -> Vec<(Slot, Kept)> {
+    pub(crate) fn cut(&self, kept: &Kept) -> Vec<(Slot, Kept)> {
         let Origin::Client { session, number, part } = &kept.request.origin else {
             return Vec::new();
         };

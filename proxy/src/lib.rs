@@ -3,7 +3,7 @@
 //! - [`config`], [`source`]: what a proxy is told.
 //! - `worker`, `turn`: a thread, and how its turn ends.
 //! - `session`, `inbox`, `plan`, `split`, `join`, `local`: a client and its requests.
-//! - `routes`, `gate`, `health`: what is believed of slots and nodes; requests that wait.
+//! - `routes`, `gate`, `health`, `replicas`: what is believed of slots and nodes; requests that wait.
 //! - `upstream`, `outbox`, `words`: connections to nodes, and what nodes say.
 //! - [`foreign`]: nodes that are not ours and have slots: Pika, codis-server.
 //! - [`dashboard`]: what a proxy needs that a codis-dashboard drives.
@@ -28,6 +28,7 @@ mod plan;
 mod pool;
 mod private;
 mod registry;
+mod replicas;
 mod request;
 mod routes;
 mod scan;
@@ -120,6 +121,10 @@ impl Proxy {
             let stop = shutdown.clone();
             tokio::spawn(async move { stop.run_until_cancelled(router.follow_dialects()).await })
         });
+        let asking = self.shared.router.is_some().then(|| {
+            let shared = Arc::clone(&self.shared);
+            tokio::spawn(async move { shared.replicas.run(&shared.config).await })
+        });
         let sampling = tokio::spawn(dashboard::run(Arc::clone(&self.shared), shutdown.clone()));
         let mut result = Ok(());
         for (number, receiver) in done.into_iter().enumerate() {
@@ -131,6 +136,9 @@ impl Proxy {
         }
         if let Some(following) = following {
             following.abort();
+        }
+        if let Some(asking) = asking {
+            asking.abort();
         }
         sampling.abort();
         result

@@ -45,6 +45,8 @@ pub(crate) struct WorkerMetrics {
     /// Against what a dashboard has filled.
     pub(crate) strays: Cell,
     pub(crate) repeats: [Cell; REPEATS.len()],
+    /// Requests sent to replicas.
+    pub(crate) replica_requests: Cell,
     pub(crate) holds: [Cell; HOLDS.len()],
     pub(crate) holds_open: Cell,
     pub(crate) held: Cell,
@@ -99,7 +101,10 @@ kinds! { /** Why we answered with an error of our own. */ Refused REFUSED {
     UnknownFate "unknown_fate", HoldTimeout "hold_timeout", Http "http", Other "other",
 } }
 kinds! { /** The words that turn a request away. */ BounceKind BOUNCES { Hold "hold", Moved "moved", Ask "ask" } }
-kinds! { /** Why a request was sent again. */ Repeat REPEATS { Bounced "bounced", Unsent "unsent", Read "read" } }
+kinds! { /** Why a request was sent again. */ Repeat REPEATS { Bounced "bounced", Unsent "unsent", Read "read", Replica "replica" } }
+kinds! { /** Why a replica is not read. */ Unfit UNFIT {
+    Refused "refused", Lost "lost", Unreachable "unreachable", Loading "loading", LinkDown "link_down", NoReplica "no_replica",
+} }
 kinds! { /** Why a slot is held. */ HoldKind HOLDS { Bounce "bounce", NodeDown "node_down", Route "route", Fill "fill" } }
 kinds! { /** How a held request went on. */ HeldEnd HELD_ENDS { Released "released", Timeout "timeout", NodeDown "node_down", } }
 kinds! { /** Why a session was not read. */ Pressure PRESSURE { Hold "hold", Session "session", Process "process" } }
@@ -160,6 +165,7 @@ impl WorkerMetrics {
             passage_asks: Cell::default(),
             passage_repeats: Cell::default(),
             refreshes: Cell::default(),
+            replica_requests: Cell::default(),
             back_pressure: Default::default(),
             connects: Default::default(),
             connections: Cell::default(),

@@ -54,6 +54,16 @@ impl Again {
     }
 }
 
+/// Where a request may go, or went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Aim {
+    Owner,
+    /// To a replica of its slots, if there is one that may be read.
+    Read,
+    /// It went to a replica.
+    Replica,
+}
+
 /// Protocol version and database of a connection to a node.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct FlavourIndex(pub(crate) u16);
@@ -64,6 +74,7 @@ pub(crate) struct Request {
     pub(crate) origin: Origin,
     pub(crate) slots: Slots,
     pub(crate) again: Again,
+    pub(crate) aim: Aim,
     pub(crate) flavour: FlavourIndex,
     /// When it was first held; a request that is held twice does not wait twice as long.
     pub(crate) held_since: Option<Instant>,

@@ -5,6 +5,7 @@
 
 mod alone;
 mod codis;
+mod pika;
 pub(crate) mod replies;
 mod requests;
 mod socket;

@@ -6,6 +6,7 @@ use crate::dashboard::{History, Router};
 use crate::live::Live;
 use crate::metrics::WorkerMetrics;
 use crate::registry::Registry;
+use crate::replicas::Replicas;
 use crate::slow_log::SlowLog;
 use dashmap::DashMap;
 use std::sync::Arc;
@@ -25,6 +26,8 @@ pub(crate) struct Shared {
     pub(crate) slow_log: SlowLog,
     pub(crate) registry: Registry,
     pub(crate) cursors: Cursors,
+    /// Whoever may be read beside the primaries.
+    pub(crate) replicas: Arc<Replicas>,
     /// Of every worker, in order.
     pub(crate) metrics: Vec<Arc<WorkerMetrics>>,
     /// Connections that are up, by node.
@@ -45,6 +48,7 @@ impl Shared {
             slow_log: SlowLog::default(),
             registry: Registry::new(config.workers),
             cursors: Cursors::default(),
+            replicas: Arc::default(),
             metrics: (0..config.workers).map(|_| Arc::new(metrics(&config))).collect(),
             started: Instant::now(),
             nodes: DashMap::new(),
@@ -62,6 +66,11 @@ impl Shared {
     /// There is one connection more to a node, or the first attempt to have one.
     pub(crate) fn node_up(&self, addr: &str, connections: usize) {
         self.nodes.entry(addr.to_owned()).or_default().fetch_add(connections, Relaxed);
+    }
+
+    /// A worker has no use for the node any more; it is no longer told of if nobody is connected to it.
+    pub(crate) fn node_unused(&self, addr: &str) {
+        self.nodes.remove_if(addr, |_, connections| connections.load(Relaxed) == 0);
     }
 
     /// There is one connection less.

@@ -13,6 +13,8 @@ pub(crate) type KeySlots = SmallVec<[Slot; 16]>;
 pub(crate) enum Group {
     /// The slot is settled: whatever else goes over the same connection may come along.
     Connection(u32),
+    /// It is a read: the same goes for the replica, and for the owner if the replica should not take it.
+    Read { owner: u32, replica: Option<u32> },
     /// The slot is held: it must be alone.
     Alone(Slot),
 }

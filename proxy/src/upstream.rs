@@ -10,9 +10,10 @@ pub(crate) use handshake::{Flavour, connect};
 use crate::dialect::Dialect;
 use crate::gate::Verdict;
 use crate::inbox::{Filled, Inbox, LONG_BYTES, View};
-use crate::metrics::{Connect, Refused, Repeat};
+use crate::metrics::{Connect, Refused, Repeat, Unfit};
 use crate::outbox::{Outbox, PIECES, Place};
-use crate::request::{Again, FlavourIndex, Kept, Origin, Request, Slots};
+use crate::replicas;
+use crate::request::{Again, Aim, FlavourIndex, Kept, Origin, Request, Slots};
 use crate::routes::{NodeIndex, Way};
 use crate::session::replies::{Frame, Outcome};
 use crate::words::{self, Bounce, News};
@@ -99,6 +100,8 @@ struct Aftermath {
     back: SmallVec<[Slot; 8]>,
     news: Vec<(Slot, News)>,
     passages: Vec<(Slot, Rc<[u8]>, Verdict)>,
+    /// Reads that a replica would not serve.
+    unread: Vec<Kept>,
 }
 
 impl Upstream {
@@ -153,6 +156,7 @@ impl Upstream {
             origin,
             slots: Slots::None,
             again: Again::MustNot,
+            aim: Aim::Owner,
             flavour: self.key.flavour,
             held_since: None,
             hops: 0,
@@ -256,6 +260,7 @@ impl Upstream {
             }
             if self.retired.get() {
                 worker.health.up(self.key.node);
+                worker.shared.node_unused(&worker.routes.addr(self.key.node));
                 return;
             }
             worker.wake_timer();
@@ -289,11 +294,12 @@ impl Upstream {
         worker.shared.node_down(&addr);
         tracing::warn!(node = %addr, reason = %why, unanswered = core.pending.len(), "connection to node lost");
         let mut again = Vec::new();
+        let mut unread = Vec::new();
         let mut back: SmallVec<[Slot; 8]> = SmallVec::new();
         let lost = |why: &Lost| Verdict::Again(format!("connection to node {addr} lost: {why}"));
         for Pending { request, place } in core.pending {
             for &slot in request.slots.as_slice() {
-                if worker.routes.leave(slot) == Way::Held {
+                if worker.leave(request.aim, slot) == Way::Held {
                     back.push(slot);
                 }
             }
@@ -302,6 +308,10 @@ impl Upstream {
                     worker.passage_answered(slot, (self.key.flavour, key), lost(why));
                     back.push(slot);
                 }
+                continue;
+            }
+            if request.aim == Aim::Replica {
+                unread.push(Kept { request, frame: core.outbox.copy(place) });
                 continue;
             }
             let repeat = match (core.outbox.is_begun(place), request.again) {
@@ -320,6 +330,7 @@ impl Upstream {
             again.push(Kept { request, frame: core.outbox.copy(place) });
         }
         worker.cut_off(self.key.node, again);
+        worker.replica_failed(self.key.node, Unfit::Lost, unread);
         for slot in back {
             worker.settle(slot);
         }
@@ -421,6 +432,9 @@ impl Upstream {
             back.extend_from_slice(kept.request.slots.as_slice());
             worker.turned_away(self.key, kept, bounce);
         }
+        if !aftermath.unread.is_empty() {
+            worker.replica_failed(self.key.node, Unfit::Refused, aftermath.unread);
+        }
         for (slot, news) in aftermath.news {
             worker.news(self.key.node, slot, news);
         }
@@ -456,9 +470,15 @@ impl Core {
             return Err(Lost::Unasked);
         };
         for &slot in request.slots.as_slice() {
-            if worker.routes.leave(slot) == Way::Held {
+            if worker.leave(request.aim, slot) == Way::Held {
                 aftermath.back.push(slot);
             }
+        }
+        if request.aim == Aim::Replica && replicas::is_refusal(bytes) {
+            let frame = self.outbox.copy(place);
+            aftermath.unread.push(Kept { request, frame });
+            view.consume(len);
+            return Ok(());
         }
         if bytes.starts_with(b"-X")
             && self.dialect == Dialect::Slipway

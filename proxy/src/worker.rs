@@ -1,6 +1,7 @@
 //! One worker: a thread with its own listener, sessions, connections to nodes and counters. Nothing on a request's way leaves the thread.
 
 mod fill;
+mod reads;
 
 pub(crate) use fill::AtNode;
 
@@ -12,7 +13,7 @@ use crate::health::Health;
 use crate::metrics::{Gone, WorkerMetrics};
 use crate::pool::Pool;
 use crate::registry::Wish;
-use crate::request::{FlavourIndex, Kept, Request, Slots};
+use crate::request::{Aim, FlavourIndex, Kept, Request, Slots};
 use crate::routes::{NOBODY, NodeIndex, Routes, Way};
 use crate::session::replies::Frame;
 use crate::session::{Session, Slow};
@@ -26,6 +27,7 @@ use codis::commands::texts::NOT_ONLINE;
 use fill::Fills;
 use protocol::reply::Version;
 use protocol::slicer::Args;
+use reads::Reads;
 use service::failpoint;
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, HashSet};
@@ -56,6 +58,7 @@ pub(crate) struct Worker {
     pub(crate) health: Health,
     pub(crate) dialects: Dialects,
     pub(crate) fills: Fills,
+    pub(crate) reads: Reads,
     pub(crate) gate: RefCell<Gate>,
     pub(crate) turn: Turn,
     pub(crate) pool: Pool,
@@ -73,6 +76,8 @@ pub(crate) struct Worker {
     flavours: RefCell<Vec<Flavour>>,
     /// By flavour, then by node and lane.
     upstreams: RefCell<Vec<Vec<Option<Rc<Upstream>>>>>,
+    /// There is a connection to a node that nothing needs any more.
+    is_unused_left: Cell<bool>,
     spares: RefCell<Vec<Vec<u8>>>,
     /// Where the arguments of the current request are.
     pub(crate) args: RefCell<Args>,
@@ -89,6 +94,7 @@ impl Worker {
         let metrics = Arc::clone(&shared.metrics[number]);
         let config = Arc::clone(&shared.config);
         let routes = Routes::new(config.slot_count);
+        let reads = Reads::new(config.slot_count);
         let table = source.tables.borrow().clone();
         let worker = Rc::new(Self {
             number,
@@ -103,6 +109,7 @@ impl Worker {
             health: Health::default(),
             dialects: Dialects::default(),
             fills: Fills::default(),
+            reads,
             gate: RefCell::default(),
             turn: Turn::default(),
             scratch: RefCell::new(vec![0; SCRATCH_BYTES].into_boxed_slice()),
@@ -113,6 +120,7 @@ impl Worker {
             table: RefCell::new(Arc::clone(&table)),
             flavours: RefCell::new(vec![Flavour::default()]),
             upstreams: RefCell::default(),
+            is_unused_left: Cell::new(false),
             spares: RefCell::default(),
             args: RefCell::default(),
             sessions: RefCell::default(),
@@ -155,13 +163,18 @@ impl Worker {
 
     // --- requests
 
-    /// Sends a request on its way: to the owner of its slot, or to the gate.
+    /// Sends a request on its way: to a replica, to the owner of its slot, or to the gate.
     pub(crate) fn send(self: &Rc<Self>, request: Request, frame: Frame<'_>) {
         let slot = match &request.slots {
             Slots::One(slot) => *slot,
             Slots::Many(slots) => slots[0],
             Slots::None => return,
         };
+        if request.aim == Aim::Read
+            && let Some(replica) = self.replica_of(&request)
+        {
+            return self.read_at(&replica, request, frame);
+        }
         let way = self.routes.way(slot);
         if way == Way::Offline {
             return self.fail_offline(&request.origin);
@@ -224,7 +237,8 @@ impl Worker {
         }
     }
 
-    /// Ends connections to nodes that no slot is at any more, as filled or as believed.
+    /// Ends connections to nodes that no slot is at any more, as filled or as believed, and where no slot is read. Where something is on its
+    /// way it is tried again later.
     fn retire_unused(&self) {
         let used: HashSet<NodeIndex> = self
             .routes
@@ -232,14 +246,21 @@ impl Worker {
             .slots()
             .flat_map(|slot| [self.routes.route(slot).node, self.fills.hint(slot)])
             .chain(self.sources())
+            .chain(self.reads.nodes())
             .collect();
+        let mut is_left = false;
         for upstreams in self.upstreams.borrow_mut().iter_mut() {
             for slot in upstreams.iter_mut() {
-                if slot.as_ref().is_some_and(|u| !used.contains(&u.key.node) && u.is_idle()) {
-                    slot.take().inspect(|upstream| upstream.retire());
+                let Some(unused) = slot.take_if(|u| !used.contains(&u.key.node)) else { continue };
+                if unused.is_idle() {
+                    unused.retire();
+                } else {
+                    is_left = true;
+                    *slot = Some(unused);
                 }
             }
         }
+        self.is_unused_left.set(is_left);
     }
 
     /// The number of a flavour of connections.
@@ -392,6 +413,9 @@ impl Worker {
                 upstream.abandon(Lost::Silent(patience));
             }
             self.trim_pool();
+            if self.is_unused_left.get() {
+                self.retire_unused();
+            }
             let idle_max = self.shared.live.client_idle_max();
             if !idle_max.is_zero() {
                 for session in

@@ -77,10 +77,14 @@ impl Cluster {
         Self { addr, addrs, nodes, tables, source, stop, running, router, statistics, registry }
     }
 
+    /// The metrics page.
+    pub(crate) fn page(&self) -> String {
+        prometheus::TextEncoder::new().encode_to_string(&self.registry.gather()).unwrap()
+    }
+
     /// A number of the metrics page: `held_requests`, `errors_total{reason="arity"}`.
     pub(crate) fn metric(&self, name: &str) -> u64 {
-        let page =
-            prometheus::TextEncoder::new().encode_to_string(&self.registry.gather()).unwrap();
+        let page = self.page();
         let line =
             page.lines().find_map(|line| line.strip_prefix(&format!("slipway_proxy_{name} ")));
         line.unwrap_or_else(|| panic!("no metric {name}")).parse().unwrap()

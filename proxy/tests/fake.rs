@@ -62,6 +62,10 @@ struct State {
     silent_pushes: bool,
     /// Knows no word of ours, as Redis.
     plain: bool,
+    /// Its `INFO replication`.
+    vitals: String,
+    /// The error that answers every command of a client's.
+    refusal: Option<String>,
     /// Connections that came, in all.
     accepted: usize,
     /// How often each key was written.
@@ -107,6 +111,34 @@ impl FakeNode {
         let node = Self::start().await;
         node.state.lock().unwrap().plain = true;
         node
+    }
+
+    /// A plain node that says that it is a replica, linked to its primary; it copies nothing.
+    pub(crate) async fn start_replica() -> Self {
+        let node = Self::start_plain().await;
+        node.say_of_itself("role:slave\r\nmaster_link_status:up\r\n");
+        node
+    }
+
+    /// What it tells of its replication from now on.
+    pub(crate) fn say_of_itself(&self, info: &str) {
+        self.state.lock().unwrap().vitals = info.to_owned();
+    }
+
+    /// Answers every request of a client with this error; nothing ends that.
+    pub(crate) fn refuse(&self, line: Option<&str>) {
+        self.state.lock().unwrap().refusal = line.map(str::to_owned);
+    }
+
+    /// Has the value without having been sent it, as by replication.
+    pub(crate) fn put(&self, key: &str, value: &str) {
+        self.state.lock().unwrap().data.insert(key.into(), value.into());
+    }
+
+    /// How many requests of this name were executed.
+    pub(crate) fn count(&self, name: &str) -> usize {
+        let state = self.state.lock().unwrap();
+        state.executed.iter().filter(|words| words[0].eq_ignore_ascii_case(name)).count()
     }
 
     /// Connections that came, in all.
@@ -498,6 +530,18 @@ impl State {
         if text[0].eq_ignore_ascii_case("hello") {
             return b"%1\r\n+server\r\n+fake\r\n".to_vec();
         }
+        if self.plain && text[0] == "SLOTSHASHKEY" {
+            return b"-ERR unknown command 'SLOTSHASHKEY'\r\n".to_vec();
+        }
+        if self.plain && text == ["INFO", "server"] {
+            return bulk(Some(&b"# Server\r\nredis_version:7.0.15\r\n".to_vec()));
+        }
+        if text == ["INFO", "replication"] {
+            return bulk(Some(&self.vitals.clone().into_bytes()));
+        }
+        if let Some(line) = &self.refusal {
+            return format!("-{line}\r\n").into_bytes();
+        }
         let mut slots: Vec<u16> = keys_of(words).iter().map(|k| SLOTS.of(k).0).collect();
         slots.sort_unstable();
         slots.dedup();
@@ -582,6 +626,7 @@ impl State {
         }
         match words[0].to_ascii_lowercase().as_slice() {
             b"select" => b"+OK\r\n".to_vec(),
+            b"ping" if !self.vitals.is_empty() => b"+PONG\r\n".to_vec(),
             b"get" => bulk(self.data.get(&words[1])),
             b"set" => {
                 self.data.insert(words[1].clone(), words[2].clone());

@@ -274,18 +274,32 @@ pub(super) fn bitop(store: &mut Store, call: &Call<'_>, out: &mut Reply<'_>) -> 
     Ok(())
 }
 
-/// A sketch here is exact: the check sums of its elements behind a mark. Both real servers also keep it as a string.
+/// A sketch here is exact: the check sums of its elements behind a mark and their number. Both real servers also keep it as a string; all of
+/// Pika's have this length.
 const SKETCH: &[u8] = b"HYLL";
+const SKETCH_BYTES: usize = 131_072;
+
+/// What is left of a sketch when only its bytes are kept: a string that is none.
+pub(crate) fn without_mark(value: &[u8]) -> Bytes {
+    let mut value = value.to_vec();
+    if value.starts_with(SKETCH) {
+        value[..SKETCH.len()].fill(0);
+    }
+    value
+}
 
 fn sketch(store: &mut Store, key: &[u8]) -> Result<BTreeSet<[u8; 4]>, Refused> {
     let Some(value) = text(store, key)? else { return Ok(BTreeSet::new()) };
-    let sums = value.strip_prefix(SKETCH).ok_or(Refused::from(errors::WRONG_TYPE))?;
-    Ok(sums.chunks_exact(4).filter_map(|sum| sum.try_into().ok()).collect())
+    let kept = value.strip_prefix(SKETCH).ok_or(Refused::from(errors::WRONG_TYPE))?;
+    let mut words = kept.chunks_exact(4).filter_map(|word| word.try_into().ok());
+    let count = words.next().map_or(0, u32::from_be_bytes) as usize;
+    Ok(words.take(count).collect())
 }
 
 fn put_sketch(store: &mut Store, key: &[u8], sums: &BTreeSet<[u8; 4]>) {
-    let mut value = SKETCH.to_vec();
+    let mut value = [SKETCH, &(sums.len() as u32).to_be_bytes()].concat();
     sums.iter().for_each(|sum| value.extend_from_slice(sum));
+    value.resize(value.len().max(SKETCH_BYTES), 0);
     store.put(key, Value::Text(value));
 }
 

@@ -1,10 +1,10 @@
 //! From a request to its reply: slot commands, server commands, transactions; everything else is a data command.
 
-use super::data::Data;
+use super::data::{Data, now_ms};
 use super::settings::Fault;
 use super::{Pika, connection, settable, slots};
 use crate::commands::{self, Refused};
-use crate::store::Bytes;
+use crate::store::{Bytes, Entry};
 use crate::wire::{After, Blank, Node};
 use protocol::reply::{Reply, Version, errors};
 use std::sync::Arc;
@@ -16,6 +16,8 @@ pub(crate) struct Session {
     logged_in: bool,
     /// The commands of a transaction.
     queued: Option<Vec<Vec<Bytes>>>,
+    /// Watched keys, and what they were.
+    watched: Vec<(Bytes, Option<Entry>)>,
 }
 
 /// Commands besides data commands, and how many words each has; negative: at least so many.
@@ -48,10 +50,13 @@ const ARITIES: &[(&str, i16)] = &[
     ("flushall", 1),
     ("flushdb", -1),
     ("clearcache", 1),
+    ("pkscanrange", -4),
     ("slaveof", -3),
     ("quit", 1),
     ("multi", 1),
     ("exec", 1),
+    ("unwatch", 1),
+    ("watch", -2),
     ("discard", 1),
     ("double", -2),
 ];
@@ -72,6 +77,11 @@ impl Node for Pika {
         if name == "exec"
             && let Some(queued) = session.queued.take()
         {
+            let watched = std::mem::take(&mut session.watched);
+            if watched.into_iter().any(|(key, was)| self.data().entry(&key) != was) {
+                out.extend_from_slice(b"$-1\r\n");
+                return After::Go;
+            }
             Reply::new(out, Version::Resp2).array(queued.len());
             for words in queued {
                 let name = String::from_utf8_lossy(&words[0]).to_lowercase();
@@ -270,6 +280,7 @@ impl Pika {
             "slotsinfo" => slots::info(&mut data(), words, out)?,
             "slotshashkey" => slots::hash_key(data().slots(), words, out),
             "slotsscan" => return slots::scan(&mut data(), words, out),
+            "pkscanrange" => slots::scan_range(&mut data(), words, out),
             "slotsdel" => out.int(slots::delete(&mut data(), words)),
             "ping" => out.simple("PONG"),
             "echo" => out.bulk(word(1)),
@@ -284,6 +295,16 @@ impl Pika {
                 out.ok();
                 return Ok(After::Close);
             }
+            "unwatch" => {
+                session.watched.clear();
+                out.ok();
+            }
+            "watch" => {
+                for key in &words[1..] {
+                    session.watched.push((key.clone(), data().entry(key)));
+                }
+                out.ok();
+            }
             "multi" => {
                 session.queued = Some(Vec::new());
                 out.ok();
@@ -296,7 +317,10 @@ impl Pika {
                 let data = &mut *data();
                 match name {
                     "flushall" | "flushdb" => data.clear(),
-                    "clearcache" => data.cache.clear(),
+                    "clearcache" => {
+                        data.cache.clear();
+                        data.cleared_ms = Some(now_ms());
+                    }
                     "slotsreloadoff" => data.reload.runs = false,
                     "slotscleanupoff" => data.cleanup.runs = false,
                     _ => {}

@@ -6,7 +6,7 @@
 use super::index;
 use super::settings::{Fault, Settings};
 use crate::commands::{self, Call, Flavour, Row};
-use crate::store::{Bytes, Kind, Store, Value};
+use crate::store::{Bytes, Entry, Kind, Store, Value};
 use cluster::SlotCount;
 use protocol::reply::{Reply, Version};
 use std::collections::HashMap;
@@ -25,6 +25,8 @@ pub(crate) struct Data {
     pub reload: Background,
     pub cleanup: Background,
     pub commands: u64,
+    /// When CLEARCACHE last emptied the cache, ms.
+    pub cleared_ms: Option<i64>,
 }
 
 /// A background scan.
@@ -51,6 +53,7 @@ impl Data {
             reload: Background::default(),
             cleanup: Background::default(),
             commands: 0,
+            cleared_ms: None,
         }
     }
 
@@ -60,6 +63,12 @@ impl Data {
 
     pub(crate) fn slots(&self) -> SlotCount {
         self.settings.slots
+    }
+
+    /// What is stored of a key now.
+    pub(crate) fn entry(&mut self, key: &[u8]) -> Option<Entry> {
+        self.tick();
+        self.store.entry(key).cloned()
     }
 
     /// Brings both stores to this moment.

@@ -3,6 +3,7 @@
 use super::Pika;
 use super::data::now_ms;
 use super::index;
+use super::settings::Fault;
 
 impl Pika {
     /// The text of a section, or of those Pika gives without a name.
@@ -38,6 +39,7 @@ impl Pika {
                 "used_cpu_user:0.41".to_owned(),
             ],
             "replication" => replication(),
+            "cache" => vec!["# Cache".to_owned(), format!("cache_status:{}", self.cache_status())],
             "keyspace" if argument == "1" => self.keyspace(),
             "keyspace" => vec!["# Keyspace".to_owned(), HINT.to_owned()],
             _ => return None,
@@ -63,6 +65,17 @@ impl Pika {
         lines.push("server_id:1".to_owned());
         lines.push(format!("run_id:{:040x}", u64::from(self.port())));
         lines
+    }
+
+    /// As it is shown, which a cleared cache is for some seconds longer than it is.
+    fn cache_status(&self) -> &'static str {
+        let data = self.data();
+        let shown_ms = data.settings.cleared_shown.as_millis() as i64;
+        match data.cleared_ms {
+            _ if !data.has(Fault::CacheGhosts) => "Disable",
+            Some(cleared) if now_ms() - cleared < shown_ms => "Clear",
+            _ => "Ok",
+        }
     }
 
     fn stats(&self) -> Vec<String> {

@@ -22,6 +22,8 @@ pub struct Settings {
     pub ending: Duration,
     /// How long SLOTSRELOAD and SLOTSCLEANUP work.
     pub background: Duration,
+    /// How long INFO calls a cache cleared that CLEARCACHE has emptied.
+    pub cleared_shown: Duration,
     /// How long each data command waits before it runs: a slow target.
     pub stall: Duration,
     /// The faults it has.
@@ -39,6 +41,7 @@ impl Default for Settings {
             pace: Duration::ZERO,
             ending: Duration::from_millis(5),
             background: Duration::from_millis(20),
+            cleared_shown: Duration::from_secs(5),
             stall: Duration::ZERO,
             faults: Faults::default(),
         }
@@ -58,6 +61,8 @@ pub enum Fault {
     SixDecimals,
     /// A stream is sent as one XADD whose reply counts as a failure (§4.3, P4).
     Streams,
+    /// A HyperLogLog arrives as a string that is none: its mark is not in the bytes that are sent.
+    Sketches,
     /// Commands that do not fill the slot index, or with the wrong letter (§4.4, P5).
     Untracked,
     /// A moved key stays in the read cache; a cached hash or list has its TTL 1000 times too long (§4.5, contract §1.6).
@@ -87,6 +92,7 @@ pub(crate) const FAULTS: &[(Fault, &str, bool)] = &[
     (Fault::AbsentQueued, "absent-queued", true),
     (Fault::SixDecimals, "six-decimals", true),
     (Fault::Streams, "streams", true),
+    (Fault::Sketches, "sketches", true),
     (Fault::Untracked, "untracked", true),
     (Fault::CacheGhosts, "cache-ghosts", true),
     (Fault::CancelWedges, "cancel-wedges", true),

@@ -5,7 +5,7 @@ use super::data::{Data, now_ms};
 use super::index::{self, Sets};
 use super::settings::Fault;
 use crate::commands::{Refused, int};
-use crate::store::Bytes;
+use crate::store::{Bytes, Kind};
 use crate::wire::After;
 use cluster::SlotCount;
 use protocol::glob;
@@ -72,7 +72,12 @@ pub(crate) fn scan(
     let (pattern, count) = options(&words[3..])?;
     let set = index::slot_set(slot);
     let after = data.scans.remove(&(set.clone(), cursor)).filter(|_| cursor != 0);
-    let page = index::members(&mut data.store, &set, after.as_ref(), count);
+    // A pattern that only ends in * is looked up, not compared with everything.
+    let beginning = pattern.strip_suffix(b"*").filter(|b| !b.iter().any(|c| b"*?[\\".contains(c)));
+    let beginning = beginning.unwrap_or_default().to_vec();
+    let start = after.unwrap_or_else(|| beginning.clone());
+    let mut page = index::members(&mut data.store, &set, Some(&start), count);
+    page.retain(|member| member.starts_with(&beginning));
     let next = match page.last() {
         Some(last)
             if page.len() == count
@@ -204,6 +209,28 @@ pub(crate) fn stamp(seconds: i64) -> String {
     let year = year + era * 400 + i64::from(month <= 2);
     let (hour, minute, second) = (rest / 3600, rest / 60 % 60, rest % 60);
     format!("{year:04}{month:02}{date:02}{hour:02}{minute:02}{second:02}")
+}
+
+/// PKSCANRANGE type first last LIMIT n: the keys of a type, from the data itself and not the cache, as run on 4.0.1. Names of keys only, and
+/// never a second page.
+pub(super) fn scan_range(data: &mut Data, words: &[Bytes], out: &mut Reply<'_>) {
+    data.tick();
+    let kind = match words[1].to_ascii_lowercase().as_slice() {
+        b"hash" => Kind::Hash,
+        b"set" => Kind::Set,
+        b"list" => Kind::List,
+        b"zset" => Kind::Zset,
+        _ => Kind::Text,
+    };
+    let inside = |key: &&Bytes| words[2] <= **key && **key <= words[3];
+    let mut keys: Vec<Bytes> =
+        data.store.keys().map(|(key, _)| key).filter(inside).cloned().collect();
+    keys.retain(|key| data.store.kind(key) == Some(kind));
+    keys.sort();
+    out.array(2);
+    out.bulk(b"");
+    out.array(keys.len());
+    keys.iter().for_each(|key| out.bulk(key));
 }
 
 #[cfg(test)]

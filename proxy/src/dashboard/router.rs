@@ -9,6 +9,8 @@ use super::fill::{Fill, Order, Unfinished};
 use super::moves::{Counted, Moves, Stage};
 use crate::config::Config;
 use crate::dialect::Dialect;
+use crate::foreign::examine::{self, Move};
+use crate::foreign::known::Known;
 use crate::foreign::sweep::Job;
 use crate::upstream::{Flavour, connect};
 use arc_swap::ArcSwap;
@@ -34,6 +36,8 @@ pub struct Router {
     filling: tokio::sync::Mutex<Filling>,
     workers: Vec<Desk>,
     dialects: DashMap<String, Dialect>,
+    /// What is known of foreign nodes, and keys that they do not list.
+    known: Arc<Known>,
     /// Slots that leave nodes which are not ours.
     moves: Moves,
     /// A node is not what it was taken for.
@@ -99,6 +103,7 @@ impl Router {
             filling: tokio::sync::Mutex::new(Filling { settled: slots }),
             workers: (0..config.workers).map(desk).collect(),
             dialects: DashMap::new(),
+            known: Arc::default(),
             moves: Moves::default(),
             learnt: Notify::new(),
             groups: Mutex::default(),
@@ -185,7 +190,8 @@ impl Router {
         self.probe(&filled).await;
         let (mut taken, mut settled, mut refused) = (Vec::new(), Vec::new(), Ok(()));
         for slot in filled {
-            match self.settle(&slot) {
+            let examined = self.examine(&slot).await;
+            match examined.and_then(|()| self.settle(&slot)) {
                 Ok(for_workers) => {
                     settled.push(for_workers);
                     taken.push(slot);
@@ -201,6 +207,7 @@ impl Router {
             taken.retain(|slot| !unfinished.slots.contains(&slot.id));
             unfinished.why
         });
+        let done = done.and(self.prepare(&mut filling, &mut taken).await);
         for slot in &taken {
             let is_leaving = filling.place(slot.id).filter(|slot| !slot.migrate_from.is_empty());
             match is_leaving {
@@ -222,6 +229,8 @@ impl Router {
         let mut slots = Vec::clone(&self.slots.load());
         let (mut groups, mut switched) = (self.groups.lock(), self.switched.lock());
         for slot in filled {
+            let before = usize::try_from(slot.id).ok().and_then(|id| slots.get(id));
+            self.note_leaving(before, &slot);
             groups.learn(&slot.backend_addr, slot.backend_addr_group_id);
             groups.learn(&slot.migrate_from, slot.migrate_from_group_id);
             match by {
@@ -294,6 +303,66 @@ impl Router {
         }
     }
 
+    /// Whether a fill locks a slot which is about to leave a node that is not ours: nothing has moved yet, and it may still stay.
+    fn is_about_to_leave(&self, slot: &Slot) -> bool {
+        let (source, target) = (&slot.migrate_from, &slot.backend_addr);
+        slot.locked
+            && matches!(self.dialect(source), Dialect::Pika | Dialect::CodisServer)
+            && self.moves.stage(slot.id, source, target) == Stage::None
+    }
+
+    /// Refuses a slot that cannot leave such a node, before it is locked.
+    async fn examine(&self, slot: &Slot) -> Result<(), String> {
+        let Some(moved) = self.leaving(slot) else { return Ok(()) };
+        let ready = examine::examine(&self.config, &self.known, moved).await;
+        let ready = ready.map_err(|refusal| format!("slot {}: {refusal}", slot.id))?;
+        let (keys, keys_max) = (ready.keys, self.config.foreign.probed_keys_max);
+        if self.config.node_password.is_some() && keys > keys_max {
+            return Err(format!(
+                "slot {}: {} has a password and {keys} keys of the slot, whose requests would wait for all of them to move; more than {keys_max} \
+                 (foreign.probed_keys_max) would take too long",
+                slot.id, slot.migrate_from
+            ));
+        }
+        Ok(())
+    }
+
+    /// Has the sources of slots that are locked now list all keys of them. Slots that cannot leave all the same become again what they were.
+    async fn prepare(&self, filling: &mut Filling, taken: &mut Vec<Slot>) -> Result<(), String> {
+        let (mut back, mut result) = (Vec::new(), Ok(()));
+        for slot in taken.iter() {
+            let Some(moved) = self.leaving(slot) else { continue };
+            if let Err(refusal) = examine::prepare(&self.config, &self.known, moved).await {
+                let why = format!("slot {}: {refusal}", slot.id);
+                tracing::warn!(slot = slot.id, why, "a fill is refused");
+                back.push(slot.id);
+                result = Err(why);
+            }
+        }
+        taken.retain(|slot| !back.contains(&slot.id));
+        let before = self.slots.load();
+        let before = before.iter().filter(|slot| back.contains(&slot.id));
+        let before = before.filter_map(|slot| self.settle(slot).ok()).collect();
+        let undone = self.carry_out(filling, before).await.map_err(|unfinished| unfinished.why);
+        result.and(undone)
+    }
+
+    fn leaving<'a>(&self, slot: &'a Slot) -> Option<Move<'a>> {
+        let number = u16::try_from(slot.id).ok().map(cluster::Slot)?;
+        let moved = Move { slot: number, source: &slot.migrate_from, target: &slot.backend_addr };
+        self.is_about_to_leave(slot).then_some(moved)
+    }
+
+    /// A node that keeps a cache may remember what it no longer has.
+    fn note_leaving(&self, before: Option<&Slot>, slot: &Slot) {
+        let (Some(before), Ok(number)) = (before, u16::try_from(slot.id)) else { return };
+        for node in [&before.backend_addr, &before.migrate_from] {
+            if !node.is_empty() && *node != slot.backend_addr {
+                self.known.left(node, cluster::Slot(number));
+            }
+        }
+    }
+
     /// What remains of a slot that leaves a node which moves it key by key. While it may still stay, nothing of it moves.
     fn leave(&self, slot: &Slot) -> Result<Slot, String> {
         let (source, target) = (&slot.migrate_from, &slot.backend_addr);
@@ -327,6 +396,9 @@ impl Router {
 
     /// Takes in what a node has turned out to be.
     pub(crate) fn learn_dialect(&self, addr: &str, dialect: Dialect) {
+        if dialect == Dialect::Pika {
+            self.known.attach(&self.config, addr);
+        }
         let before = self.dialects.insert(addr.to_owned(), dialect);
         if before.unwrap_or_default() != dialect {
             self.learnt.notify_one();
@@ -361,6 +433,9 @@ impl Router {
             match answer {
                 Ok((addr, Ok(dialect))) => {
                     tracing::info!(node = addr, ?dialect, "a node is known");
+                    if dialect == Dialect::Pika {
+                        self.known.attach(&self.config, &addr);
+                    }
                     self.dialects.insert(addr, dialect);
                 }
                 Ok((addr, Err((_, why)))) => {
@@ -382,6 +457,11 @@ impl Router {
                 tracing::warn!(why, "what was filled could not be applied again");
             }
         }
+    }
+
+    /// What is known of foreign nodes.
+    pub(crate) fn known(&self) -> &Arc<Known> {
+        &self.known
     }
 
     /// The address to use for a node that another node names: its group may have another primary by now.

@@ -43,6 +43,11 @@ impl Link {
         Ok(Self { stream, input: BytesMut::new(), dialect, patience })
     }
 
+    /// Takes a connection on which nothing was said: no password, and what the node is stays unknown.
+    pub fn over(stream: TcpStream, patience: Duration) -> Self {
+        Self { stream, input: BytesMut::new(), dialect: Dialect::Plain, patience }
+    }
+
     /// What the node has turned out to be.
     pub fn dialect(&self) -> Dialect {
         self.dialect

@@ -344,7 +344,7 @@ const SOFT_AGAIN: Duration = Duration::from_secs(1);
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::request::{Again, FlavourIndex, Origin, Request, Slots};
+    use crate::request::{Again, Aim, FlavourIndex, Origin, Request, Slots};
     use cluster::{Epoch, Slot, Token};
 
     const SOFT: Duration = Duration::from_millis(50);
@@ -362,6 +362,7 @@ mod tests {
             origin: Origin::Nobody,
             slots: Slots::One(Slot(1)),
             again: Again::May,
+            aim: Aim::Owner,
             flavour: FlavourIndex(0),
             held_since: Some(Instant::now()),
             hops,

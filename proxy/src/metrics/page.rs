@@ -81,6 +81,8 @@ fn families(shared: &Shared) -> Vec<MetricFamily> {
     sum.counter("request_parts_total", "Parts of requests over several slots.", |m| &m.fanout_parts);
     sum.counters("bounces_total", "Requests that a node turned away, by word. Clients see none of them.", "word", &BOUNCES, |m| &m.bounces);
     sum.counters("repeats_total", "Requests sent again, by what had become of the first sending.", "reason", &REPEATS, |m| &m.repeats);
+    sum.counter("replica_requests_total", "Reads sent to replicas.", |m| &m.replica_requests);
+    sum.reasons("replica_ejections_total", "How often a replica that was read was so no more, by reason.", &shared.replicas.ejections());
     sum.counter("redirects_total", "Slots a node sent us elsewhere for.", |m| &m.redirects);
     if let Some(router) = &shared.router {
         let moves = router.moves();
@@ -115,6 +117,8 @@ fn families(shared: &Shared) -> Vec<MetricFamily> {
     sum.counter("node_receive_bytes_total", "Bytes read from nodes.", |m| &m.node_receive_bytes);
     let up = shared.nodes.iter().map(|node| (node.key().clone(), if node.value().load(Relaxed) > 0 { 1.0 } else { 0.0 }));
     sum.labelled("node_up", "Whether any worker has a connection to the node.", "node", &up.collect::<Vec<_>>());
+    let fit = shared.replicas.fitness().into_iter().map(|(node, is_fit)| (node, f64::from(u8::from(is_fit))));
+    sum.labelled("replica_fit", "Whether the replica may be read.", "node", &fit.collect::<Vec<_>>());
     sum.families
 }
 
@@ -159,6 +163,11 @@ impl Sum<'_> {
         };
         let metrics = values.iter().enumerate().map(one).collect();
         self.add((name, help), MetricType::COUNTER, metrics);
+    }
+
+    fn reasons(&mut self, name: &str, help: &str, counts: &[(&str, u64)]) {
+        let one = |(reason, number): &(&str, u64)| count(&[("reason", reason)], *number as f64);
+        self.add((name, help), MetricType::COUNTER, counts.iter().map(one).collect());
     }
 
     fn pair<const N: usize>(

@@ -8,9 +8,10 @@ use crate::join::{Join, Rule};
 use crate::local::{self, Asks, Mute};
 use crate::metrics::{Gone, Refused};
 use crate::plan::{self, Plan, plan};
-use crate::request::{Again, Origin, Request, Slots};
+use crate::request::{Again, Aim, Origin, Request, Slots};
 use crate::routes::Way;
 use crate::split::{Group, KeySlots, Whole};
+use crate::upstream::Key;
 use crate::worker::Worker;
 use ::codis::commands::texts;
 use cluster::Slot;
@@ -175,6 +176,14 @@ impl Session {
             view.consume(len);
             return Step::Done;
         }
+        if worker.dialects.has_pika()
+            && let Some(step) = self.take_for_pika(worker, &found)
+        {
+            if step == Step::Done {
+                view.consume(len);
+            }
+            return step;
+        }
         let mut slots = KeySlots::new();
         let step = match plan(command, found.request(), worker.routes.count, &mut slots) {
             Ok(Plan::Send(slot)) => {
@@ -260,6 +269,7 @@ impl Session {
             origin: Origin::Client { session: Rc::clone(self), number, part },
             slots: Slots::One(slot),
             again: Again::of(command),
+            aim: self.worker.reads.aim(command),
             flavour: self.flavour.get(),
             held_since: None,
             hops: 0,
@@ -278,16 +288,25 @@ impl Session {
             return Step::Wait(Pause::Stalled);
         }
         let flavour = self.flavour.get();
-        let group_of = |slot: Slot| match worker.routes.way(slot) {
+        let connection = |key: Key| u32::from(key.node.0) << 16 | u32::from(key.lane);
+        let at_owner = |slot: Slot| match worker.routes.way(slot) {
             Way::Open(node) => {
                 let key = worker.key(node, slot, flavour);
                 if worker.upstream(key).is_up() {
-                    Group::Connection(u32::from(node.0) << 16 | u32::from(key.lane))
+                    Group::Connection(connection(key))
                 } else {
                     Group::Alone(slot)
                 }
             }
             Way::Held | Way::Offline => Group::Alone(slot),
+        };
+        let aim = worker.reads.aim(found.command);
+        let group_of = |slot: Slot| match at_owner(slot) {
+            Group::Connection(owner) if aim == Aim::Read => {
+                let replica = worker.replica(slot, flavour).map(|r| connection(r.key));
+                Group::Read { owner, replica }
+            }
+            group => group,
         };
         let parts = Whole { frame: found.frame, args: found.args, slots }.split(group_of);
         worker.metrics.fanout_parts.add(parts.len() as u64);

@@ -1,4 +1,6 @@
-//! The first words on a connection to a node: password, who we are, protocol version, database.
+//! The first words on a connection to a node: password, who we are, protocol version, database; and what the node is.
+
+mod kind;
 
 use crate::config::{Config, Nodes};
 use crate::dialect::Dialect;
@@ -59,14 +61,29 @@ async fn introduce(
     }
     stream.write_all(&out).await.map_err(refused)?;
     let mut input = Vec::new();
-    let mut dialect = Dialect::Plain;
+    let failed = |why: String| (Connect::Handshake, why);
+    let mut said = Said::Nothing;
     for (word, _) in &words {
-        let answer =
-            answer(&mut stream, &mut input).await.map_err(|why| (Connect::Handshake, why))?;
-        let said = judge(config, *word, &answer).map_err(|why| (Connect::Handshake, why))?;
-        dialect = said.unwrap_or(dialect);
+        let answer = answer(&mut stream, &mut input).await.map_err(failed)?;
+        match judge(config, *word, &answer).map_err(failed)? {
+            Said::Nothing => {}
+            news => said = news,
+        }
     }
+    let dialect = match said {
+        Said::Nothing => Dialect::Plain,
+        Said::Ours => Dialect::Slipway,
+        Said::Stranger => kind::tell(&mut stream, &mut input).await.map_err(failed)?,
+    };
     Ok((stream, dialect))
+}
+
+/// What an answer says of what the node is.
+enum Said {
+    Nothing,
+    Ours,
+    /// It does not know our words.
+    Stranger,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -115,20 +132,17 @@ async fn answer(stream: &mut TcpStream, input: &mut Vec<u8>) -> Result<Value, St
 }
 
 /// A node of another cluster, or with another number of slots, must not be used. The answer to LINK tells what the node is.
-fn judge(config: &Config, word: Word, answer: &Value) -> Result<Option<Dialect>, String> {
+fn judge(config: &Config, word: Word, answer: &Value) -> Result<Said, String> {
     if let Some(line) = answer.as_error() {
         // Redis, codis-server and Pika say so each in their way.
         let is_unknown = line.to_ascii_lowercase().contains("unknown command");
         if word == Word::Link && config.codis.is_some() && is_unknown {
-            if line.contains("unknown command \"") {
-                return Ok(Some(Dialect::Pika));
-            }
-            return Ok(Some(Dialect::Plain));
+            return Ok(Said::Stranger);
         }
         return Err(line.to_owned());
     }
     if word == Word::Other {
-        return Ok(None);
+        return Ok(Said::Nothing);
     }
     let items = answer.as_items().ok_or("the node's answer to LINK is no array")?;
     let ours = i64::from(config.slot_count.get());
@@ -146,6 +160,6 @@ fn judge(config: &Config, word: Word, answer: &Value) -> Result<Option<Dialect>,
         Some(ours) if theirs != "-" && !theirs.is_empty() && theirs != ours => {
             Err(format!("the node belongs to cluster {theirs}, we to {ours}"))
         }
-        _ => Ok(Some(Dialect::Slipway)),
+        _ => Ok(Said::Ours),
     }
 }

@@ -203,14 +203,14 @@ impl Worker {
     }
 
     fn is_drained(&self, slot: Slot) -> bool {
-        self.routes.in_flight(slot) == 0
-            && !self.is_asking(slot)
-            && !self.fills.blocked.borrow().contains_key(&slot)
+        let in_flight = self.routes.in_flight(slot) + self.reads.in_flight(slot);
+        in_flight == 0 && !self.is_asking(slot) && !self.fills.blocked.borrow().contains_key(&slot)
     }
 
     /// The new content holds; requests go on unless it is locked.
     fn install(self: &Rc<Self>, slot: Slot, plan: &Plan) {
         if plan.steps.contains(&Step::Swap) {
+            self.install_replicas(slot, &plan.slot);
             let node = self.routes.node(&plan.slot.backend_addr);
             let before = self.fills.hints.borrow_mut().insert(slot, node);
             let source = Some(&*plan.slot.migrate_from).filter(|source| !source.is_empty());

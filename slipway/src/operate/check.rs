@@ -2,8 +2,10 @@
 //!
 //! - [`look`]: asks the dashboard, each proxy and each server.
 //! - [`judge`]: what is wrong with that, each with its remedy. Pure.
+//! - [`keys`]: keys of Pikas that cannot move.
 
 pub(super) mod judge;
+mod keys;
 pub(super) mod look;
 pub(super) mod server;
 
@@ -12,6 +14,7 @@ use crate::cli::{DEGRADED, UNREACHABLE};
 use crate::say;
 use anyhow::Result;
 use clap::{Args, Subcommand};
+use cluster::SlotCount;
 use judge::Finding;
 use serde::Serialize;
 use std::process::ExitCode;
@@ -59,7 +62,8 @@ pub(crate) fn run(args: &CheckArgs) -> Result<ExitCode> {
         Ok(product) => product,
         Err(why) => return Ok(nobody(&why)),
     };
-    let findings = judge::findings(&product);
+    let mut findings = judge::findings(&product);
+    findings.extend(runtime.block_on(keys_of(&product, args)));
     let ok = findings.is_empty();
     if args.json {
         json(&Report { product: product.name().to_owned(), ok, findings });
@@ -67,6 +71,35 @@ pub(crate) fn run(args: &CheckArgs) -> Result<ExitCode> {
         print(&product, &findings);
     }
     Ok(if ok { ExitCode::SUCCESS } else { ExitCode::from(DEGRADED) })
+}
+
+/// What the keys of each group's primary say, where that is a Pika which can move slots.
+async fn keys_of(product: &look::Product, args: &CodisArgs) -> Vec<Finding> {
+    let Some(slots) = u32::try_from(product.topom.slots()).ok().and_then(SlotCount::new) else {
+        return Vec::new();
+    };
+    let all_ours = product.proxies.values().flatten().all(look::Overview::is_ours);
+    let mut findings = Vec::new();
+    for group in &product.topom.stats.group.models {
+        let Some(addr) = group.servers.first().map(|server| server.server.clone()) else {
+            continue;
+        };
+        let Some(Ok(server)) = product.servers.get(&addr) else { continue };
+        if server.kind != server::Kind::Pika || server.slotmigrate.as_deref() != Some("yes") {
+            continue;
+        }
+        let password = args.auth.clone().filter(|_| server.has_password);
+        let asked = keys::Asked { addr: addr.clone(), password, slots, all_ours };
+        findings.extend(keys::look(&asked).await.unwrap_or_else(|why| {
+            let (of, remedy) = (format!("server {addr}"), "try again".to_owned());
+            vec![Finding {
+                what: format!("the keys of {of} could not be looked at: {why}"),
+                of,
+                remedy,
+            }]
+        }));
+    }
+    findings
 }
 
 /// Says that there is no dashboard.

@@ -1,0 +1,183 @@
+//! Whether a slot can leave a node that is not ours (`docs/FOREIGN.md`, "Before a slot moves"), in two steps: [`examine`] before it is locked, and
+//! [`prepare`] when it is.
+//!
+//! What would stop the move half-way, or silently damage a value, is said here with its remedy, and the slot stays where it is. Nothing is
+//! changed at the nodes but the source's list of the slot's keys, which is made right, and the target's read cache, which is emptied of a slot
+//! that comes home. Each step takes at most `foreign.examine_timeout`; clients of the slot wait for the second only.
+
+mod node;
+mod refusal;
+mod relist;
+mod slot;
+
+pub(crate) use node::line;
+pub use node::{Node, look as look_at_node};
+pub use refusal::Refusal;
+pub use slot::{Depth, Seen, WrongLetters, look as look_at_slot};
+
+use super::known::Known;
+use super::link::{Link, LinkError};
+use crate::config::Config;
+use crate::dialect::Dialect;
+use cluster::Slot;
+use protocol::frame::Value;
+use std::sync::Arc;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+/// A slot that is to move.
+#[derive(Clone, Copy, Debug)]
+pub struct Move<'a> {
+    pub slot: Slot,
+    /// Addresses as filled.
+    pub source: &'a str,
+    pub target: &'a str,
+}
+
+/// How the slot's keys can leave the source.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Path {
+    /// By the synchronous commands, key by key.
+    Sync,
+    /// By the node's own migration only: the target wants a password, and the synchronous commands tell none.
+    Async,
+}
+
+/// A slot that may move.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ready {
+    pub path: Path,
+    /// Keys the source lists of the slot; expired ones are among them.
+    pub keys: u64,
+    /// Listed keys beyond `foreign.examine_keys_max`; of them not all were looked at.
+    pub unseen: u64,
+}
+
+/// Asks both nodes. A refusal stands until somebody does something, unless it [`Refusal::is_passing`].
+///
+/// # Cancel safety
+/// May be dropped: what it has found is lost, what `known` has learnt stays.
+pub async fn examine(
+    config: &Arc<Config>,
+    known: &Arc<Known>,
+    moved: Move<'_>,
+) -> Result<Ready, Refusal> {
+    in_time(config, examine_all(config, known, moved)).await
+}
+
+/// Sees to it that the source lists every key of the slot that is written, and that none is listed which cannot move. The slot is locked, so
+/// that nothing is added behind it; other proxies may lock it a moment later.
+///
+/// # Cancel safety
+/// As [`examine`].
+pub async fn prepare(config: &Arc<Config>, known: &Known, moved: Move<'_>) -> Result<(), Refusal> {
+    in_time(config, prepare_all(config, known, moved)).await
+}
+
+async fn in_time<T>(
+    config: &Config,
+    asked: impl Future<Output = Result<T, Refusal>>,
+) -> Result<T, Refusal> {
+    let patience = config.foreign.examine_timeout;
+    timeout(patience, asked).await.unwrap_or(Err(Refusal::Late { patience }))
+}
+
+async fn examine_all(
+    config: &Arc<Config>,
+    known: &Arc<Known>,
+    moved: Move<'_>,
+) -> Result<Ready, Refusal> {
+    let (source, target) = tokio::join!(open(config, moved.source), open(config, moved.target));
+    let (mut source, mut target) = (source?, target?);
+    match (source.dialect(), target.dialect()) {
+        (Dialect::Pika, Dialect::Pika | Dialect::Slipway) => {}
+        (Dialect::CodisServer, Dialect::CodisServer | Dialect::Slipway) => {}
+        (Dialect::Slipway, Dialect::Pika | Dialect::CodisServer) => {}
+        (from_is, to_is) => {
+            let (from, to) = (moved.source.to_owned(), moved.target.to_owned());
+            return Err(Refusal::Pair { from, from_is, to, to_is });
+        }
+    }
+    let (from, to) = tokio::join!(
+        node::look(&mut source, moved.source, moved.slot),
+        node::look(&mut target, moved.target, moved.slot)
+    );
+    let (from, to) = (from?, to?);
+    from.check(config.slot_count)?;
+    to.check(config.slot_count)?;
+    let path = path(config, moved, &from).await?;
+    known.await_index(config, &from).await?;
+    known.await_index(config, &to).await?;
+    from.check_idle()?;
+    known.clear_cache(&mut target, &to, moved.slot).await?;
+    slot::check_absent(&mut target, moved).await?;
+    let depth = depth(config, WrongLetters::Leave);
+    let seen = slot::look(&mut source, moved.slot, depth).await.map_err(in_words(moved.source))?;
+    match seen.findings.into_iter().next() {
+        Some(finding) => Err(finding),
+        None => {
+            let unseen = from.keys.saturating_sub(config.foreign.examine_keys_max as u64);
+            Ok(Ready { path, keys: from.keys, unseen })
+        }
+    }
+}
+
+async fn prepare_all(config: &Config, known: &Known, moved: Move<'_>) -> Result<(), Refusal> {
+    let mut source = open(config, moved.source).await?;
+    if source.dialect() != Dialect::Pika {
+        return Ok(());
+    }
+    let failed = in_words(moved.source);
+    let noted = known.noted(moved.slot);
+    slot::list_noted(&mut source, moved.slot, &noted).await.map_err(&failed)??;
+    let depth = depth(config, WrongLetters::Cure);
+    let seen = slot::look_again(&mut source, moved.slot, depth).await.map_err(&failed)?;
+    seen.findings.into_iter().next().map_or(Ok(()), Err)
+}
+
+fn depth(config: &Config, wrong_letters: WrongLetters) -> Depth {
+    Depth {
+        keys_max: config.foreign.examine_keys_max,
+        scores: config.foreign.fractional_scores,
+        wrong_letters,
+        findings_max: 1,
+    }
+}
+
+async fn open(config: &Config, node: &str) -> Result<Link, Refusal> {
+    Link::open(config, node, config.foreign.examine_timeout).await.map_err(in_words(node))
+}
+
+/// A node that cannot be asked.
+fn in_words(node: &str) -> impl Fn(LinkError) -> Refusal {
+    move |error| {
+        let why = match error {
+            LinkError::Connect { why, .. } => why,
+            other => other.to_string(),
+        };
+        Refusal::Unreachable { node: node.to_owned(), why }
+    }
+}
+
+/// Looks at the target as the source's synchronous commands will see it: without a password. Its own migration tells its own password.
+async fn path(config: &Config, moved: Move<'_>, from: &Node) -> Result<Path, Refusal> {
+    if from.dialect != Dialect::Pika {
+        return Ok(Path::Sync);
+    }
+    let failed = in_words(moved.target);
+    let stream = TcpStream::connect(moved.target).await;
+    let stream = stream.map_err(|error| failed(LinkError::Lost(error.to_string())))?;
+    let mut bare = Link::over(stream, config.foreign.examine_timeout);
+    // Pika writes `ERR NOAUTH …`.
+    let is_refused = |answer: &Value| answer.as_error().is_some_and(|e| e.contains("NOAUTH"));
+    if !is_refused(&bare.ask(&[b"TYPE", b"a"]).await.map_err(&failed)?) {
+        return Ok(Path::Sync);
+    }
+    let answer = bare.ask(&[b"AUTH", from.password.as_bytes()]).await.map_err(&failed)?;
+    // Pika 4.0 takes any word for a password, but none for no AUTH at all.
+    if from.password.is_empty() || answer.as_error().is_some() {
+        let (from, to) = (moved.source.to_owned(), moved.target.to_owned());
+        return Err(Refusal::Password { from, to });
+    }
+    Ok(Path::Async)
+}

@@ -1,0 +1,99 @@
+//! Lists a key under the letter of its type, and under no other, in a slot that is about to move.
+//!
+//! Pika has no word for that. Each type has a command that lists the key whatever comes of it, and here changes nothing: an element that is
+//! there is added, or something is put in front of an element that is not there. None of them touches the key's end of life. Other proxies may
+//! not have locked the slot yet: the key is watched. A letter too many is taken off Pika's lists, which are plain sets.
+
+use super::slot::{Kind, kinds, tag_hash};
+use crate::foreign::link::{Link, LinkError};
+use cluster::Slot;
+use protocol::frame::Value;
+
+/// The letters Pika uses.
+const LETTERS: [u8; 7] = *b"khlszmx";
+
+/// How often a key that is written meanwhile is tried.
+const TRIES: usize = 8;
+
+/// Lists the key. Nothing happens if it does not exist, or is a stream. Must not be said of a HyperLogLog, which would become a string.
+pub(super) async fn relist(link: &mut Link, slot: Slot, key: &[u8]) -> Result<(), LinkError> {
+    for _ in 0..TRIES {
+        link.ask(&[b"WATCH", key]).await?;
+        let kind = kinds(link, &[key]).await?.pop();
+        let command = match kind.filter(|kind| kind.exists) {
+            Some(kind) => nothing_new(link, &kind, key).await?.map(|words| (kind, words)),
+            None => None,
+        };
+        let Some((kind, words)) = command else {
+            link.ask(&[b"UNWATCH"]).await?;
+            return Ok(());
+        };
+        link.ask(&[b"MULTI"]).await?;
+        link.ask(&words.iter().map(Vec::as_slice).collect::<Vec<_>>()).await?;
+        // Nothing: somebody has written it.
+        if let Some([answer]) = link.ask(&[b"EXEC"]).await?.as_items() {
+            if answer.as_error().is_none() {
+                take_off(link, slot, key, &kind).await?;
+            }
+            return Ok(());
+        }
+    }
+    Ok(())
+}
+
+/// Takes the letters off the lists that are not the key's.
+async fn take_off(link: &mut Link, slot: Slot, key: &[u8], kind: &Kind) -> Result<(), LinkError> {
+    let wrong: Vec<Vec<u8>> = LETTERS
+        .iter()
+        .filter(|&&letter| kind.letter() != Some(letter))
+        .map(|&letter| [&[letter], key].concat())
+        .collect();
+    let of_tag = tag_hash(key).map(|hash| format!("_internal:slottag:4migrate:{hash}"));
+    let of_slot = format!("_internal:slotkey:4migrate:{slot}");
+    for list in [Some(of_slot), of_tag].into_iter().flatten() {
+        let mut words: Vec<&[u8]> = vec![b"SREM", list.as_bytes()];
+        words.extend(wrong.iter().map(Vec::as_slice));
+        link.ask(&words).await?;
+    }
+    Ok(())
+}
+
+/// A command that lists the key and changes nothing of it.
+async fn nothing_new(
+    link: &mut Link,
+    kind: &Kind,
+    key: &[u8],
+) -> Result<Option<Vec<Vec<u8>>>, LinkError> {
+    let words = |words: &[&[u8]]| Some(words.iter().map(|word| word.to_vec()).collect());
+    Ok(match kind.letter() {
+        Some(b'k') => words(&[b"SETRANGE", key, b"0", b""]),
+        Some(b'l') => {
+            let nowhere = format!("{:032x}", rand::random::<u128>());
+            words(&[b"LINSERT", key, b"BEFORE", nowhere.as_bytes(), b""])
+        }
+        Some(b's') => {
+            let page = link.ask(&[b"SSCAN", key, b"0", b"COUNT", b"1"]).await?;
+            first(&page).and_then(|member| words(&[b"SADD", key, member]))
+        }
+        Some(b'h') => {
+            let page = link.ask(&[b"HSCAN", key, b"0", b"COUNT", b"1"]).await?;
+            first(&page).and_then(|field| words(&[b"HSETNX", key, field, b""]))
+        }
+        Some(b'z') => {
+            let answer = link.ask(&[b"ZRANGE", key, b"0", b"0", b"WITHSCORES"]).await?;
+            match answer.as_items() {
+                Some([member, score]) => match (member.as_bytes(), score.as_bytes()) {
+                    (Some(member), Some(score)) => words(&[b"ZADD", key, score, member]),
+                    _ => None,
+                },
+                _ => None,
+            }
+        }
+        _ => None,
+    })
+}
+
+/// The first element of a page.
+fn first(page: &Value) -> Option<&[u8]> {
+    page.as_items()?.get(1)?.as_items()?.first()?.as_bytes()
+}
