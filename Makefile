@@ -3,7 +3,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup build run test check model bench bench-instructions accept-main accept-codis
+.PHONY: help setup build run test check model bench bench-instructions accept-main accept-codis accept-foreign
 
 # A CI run must use the versions in Cargo.lock; at a desk, cargo may add a line to it.
 LOCKED := $(if $(filter true,$(CI)),--locked)
@@ -63,3 +63,6 @@ accept-main: setup build ## PASS or FAIL for each thing the main job must show; 
 
 accept-codis: setup build ## PASS or FAIL for each thing we must show in codis-proxy's place; SIZE=small for a quick look
 	SIZE=$(or $(SIZE),full) tests/accept/codis.sh
+
+accept-foreign: setup build ## PASS or FAIL for each thing we must show in front of Pika and codis-server; SIZE=small for a quick look
+	SIZE=$(or $(SIZE),full) tests/accept/foreign.sh

@@ -20,6 +20,7 @@ mod reply;
 mod report;
 mod run;
 mod schedule;
+mod server;
 mod tally;
 
 #[cfg(test)]

@@ -23,80 +23,8 @@ SLIPWAY_BIN=${SLIPWAY_BIN:-$PWD/target/release/slipway}
 COORDINATOR=${COORDINATOR:-filesystem} SLOTS=${SLOTS:-1024} RATE=${RATE:-2000} HA_SECONDS=${HA_SECONDS:-30}
 product=by-hand
 
-root=$(mktemp -d)
-declare -A pids=()
-failed=0
-
-# --- Processes: each with a name; all that run are killed at the end. ---
-
-# start NAME PROGRAM ARG…
-start() {
-    local name=$1
-    shift
-    "$@" >>"$dir/$name.out" 2>&1 3>&- &
-    pids[$name]=$!
-}
-
-runs() { kill -0 "${pids[$1]}" 2>/dev/null; }
-
-# stop NAME SIGNAL: and wait until it is gone.
-stop() {
-    kill -s "$2" "${pids[$1]}" 2>/dev/null || true
-    wait "${pids[$1]}" 2>/dev/null || true
-    unset "pids[$1]"
-}
-
-stop_all() {
-    local name
-    for name in "${!pids[@]}"; do stop "$name" KILL; done
-}
-
-finish() {
-    stop_all
-    if [[ -n ${KEEP:-} ]]; then echo "data and logs are in $root"; else rm -rf "$root"; fi
-}
-trap finish EXIT
-trap 'exit 143' HUP INT TERM
-
-# --- Words of the checks. ---
-
-# check TEXT COMMAND ARG…
-check() {
-    local text=$1
-    shift
-    # Not in a shell of its own: what is started is to be known here.
-    if "$@" >"$dir/said" 2>&1; then
-        printf 'PASS %s: %s\n' "$scenario" "$text"
-    else
-        printf 'FAIL %s: %s: %s\n' "$scenario" "$text" "$(tail -n 3 "$dir/said" | tr '\n' ' ' | cut -c 1-600)"
-        failed=$((failed + 1))
-    fi
-}
-
-# within SECONDS COMMAND ARG…: again and again until it succeeds.
-within() {
-    local end=$((SECONDS + $1))
-    shift
-    until "$@"; do
-        ((SECONDS < end)) || return 1
-        sleep 0.2
-    done
-}
-
-next_port=$((20000 + RANDOM % 10000))
-port() {
-    while :; do
-        next_port=$((next_port + 1))
-        (exec 3<>"/dev/tcp/127.0.0.1/$next_port") 2>/dev/null || break
-    done
-    addr=127.0.0.1:$next_port
-}
-
-admin() { "$CODIS_ADMIN" --dashboard="$dashboard" "$@"; }
-topom() { curl -sf --max-time 5 "http://$dashboard/topom"; }
-
-# says FILTER: the product's state fulfils it.
-says() { topom | jq -e "$1" >/dev/null; }
+# shellcheck source=tests/by-hand/words.sh
+source tests/by-hand/words.sh
 
 # --- A product: two groups of one node of ours, a dashboard, some proxies. ---
 
@@ -215,7 +143,7 @@ end_load() {
         wait "${pids[load$i]}" || status=$?
         unset "pids[load$i]"
         [[ $status -eq 0 ]] || { cat "$dir/load$i.json" "$dir/load$i.out" && return 1; }
-        jq -c '{requests: .requests, max_us: .latency_us.max, p999_us: .latency_us.p999}' "$dir/load$i.json" >&3
+        jq -c '{requests: .requests, max_us: .latency_us.max, p999_us: .latency_us.p99_9}' "$dir/load$i.json" >&3
     done
 }
 

@@ -30,6 +30,9 @@ use std::time::Duration;
 /// How long a dashboard waits for any call but the one for statistics.
 const CALL_MAX: Duration = Duration::from_mins(1);
 
+/// What a dashboard sleeps after a round that failed.
+const FAILURE_PAUSE: Duration = Duration::from_secs(6);
+
 /// What a product is made of.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -40,6 +43,8 @@ pub struct Settings {
     pub method: ForwardMethod,
     /// How many slots move at once; no group takes part in two of them.
     pub parallel: usize,
+    /// After a round that failed.
+    pub failure_pause: Duration,
 }
 
 impl Default for Settings {
@@ -52,6 +57,7 @@ impl Default for Settings {
             line: Flavour::Upstream,
             method: ForwardMethod::SemiAsync,
             parallel: 100,
+            failure_pause: FAILURE_PAUSE,
         }
     }
 }

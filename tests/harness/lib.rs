@@ -5,6 +5,7 @@
 
 pub mod cluster;
 pub mod dashboard;
+pub mod double;
 pub mod eventually;
 pub mod http;
 pub mod load;

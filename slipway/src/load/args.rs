@@ -4,6 +4,7 @@ use super::link::Target;
 use super::mix::Mix;
 use super::reply::Resp;
 use super::schedule::Volume;
+use super::server::Server;
 use clap::value_parser;
 use cluster::{SlotCount, SlotRanges};
 use std::fmt;
@@ -48,6 +49,12 @@ pub(crate) struct LoadArgs {
     /// Use keys of these slots only, for example 0-99,512
     #[arg(long, value_name = "A-B[,C-D…]")]
     pub(crate) slots: Option<SlotRanges>,
+    /// What the data is kept by: nothing is sent that it lacks or does in a way of its own
+    #[arg(long, value_name = "KIND", value_enum, default_value_t = Server::Redis)]
+    pub(crate) server: Server,
+    /// Elements that the first hash, list, set and sorted set of each of the first four clients begin with
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = value_parser!(u64).range(0..=1_000_000))]
+    pub(crate) big: u64,
     /// How many slots the cluster has
     #[arg(long, value_name = "N", default_value_t = u32::from(SlotCount::DEFAULT))]
     pub(crate) slot_count: u32,
@@ -67,6 +74,9 @@ pub(crate) struct LoadArgs {
     #[arg(long, value_name = "RUN")]
     pub(crate) run_id: Option<String>,
 
+    /// Pause between the first values and the load, in milliseconds
+    #[arg(long, value_name = "MS", default_value_t = 50, value_parser = value_parser!(u64).range(50..=600_000))]
+    pub(crate) rest_ms: u64,
     /// Do not read and check all keys at the end
     #[arg(long)]
     pub(crate) no_verify_end: bool,
@@ -111,12 +121,17 @@ pub(crate) struct Plan {
     pub(crate) keys: u64,
     pub(crate) mix: Mix,
     pub(crate) value_bytes: usize,
+    pub(crate) server: Server,
+    /// Elements of the first key of each kind that has any; 0: as all others.
+    pub(crate) big: u32,
     pub(crate) slots: SlotRanges,
     pub(crate) slot_count: SlotCount,
     pub(crate) seed: u64,
     pub(crate) run: String,
     /// Whether keys of this run may be there from an earlier one.
     pub(crate) run_repeated: bool,
+    /// Between the first values and the load.
+    pub(crate) pause_us: u64,
     pub(crate) verify_end: bool,
     pub(crate) verify_every_us: Option<u64>,
     pub(crate) cleanup: bool,
@@ -180,17 +195,20 @@ impl Plan {
             keys: args.keys,
             mix: args.mix,
             value_bytes: args.value_bytes as usize,
+            server: args.server,
+            big: args.big as u32,
             slots,
             slot_count,
             seed: args.seed.unwrap_or_else(|| rand::random_range(0..1_000_000)),
             run,
             run_repeated: args.run_id.is_some(),
+            pause_us: args.rest_ms * 1000,
             verify_end: !args.no_verify_end,
             verify_every_us: positive("--verify-every", args.verify_every, 1e6)?,
             cleanup: args.cleanup,
             allow_unknown: args.allow_unknown,
             rest_us: args.unknown_rest_ms * 1000,
-            margin_us: args.ttl_margin_ms * 1000,
+            margin_us: (args.ttl_margin_ms * 1000).max(args.server.margin_us()),
             outstanding_max: (args.outstanding_max / args.clients).max(args.pipeline) as usize,
             reply_us_max: args.reply_ms_max * 1000,
             timeline: args.timeline,

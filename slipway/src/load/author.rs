@@ -3,9 +3,11 @@
 //! Values are unique (client, number of the write), so that a lost, doubled or misplaced write shows; they hold line ends and zero bytes,
 //! so that a frame cut at the wrong place shows too.
 
+use super::args::Plan;
 use super::ledger::{Kind, Ledger};
 use super::mix::{Activity, Mix};
 use super::op::{Call, KeyId, Op};
+use super::server::Server;
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 
@@ -13,6 +15,8 @@ use rand::{Rng, SeedableRng};
 const LIST_ELEMENTS: usize = 40;
 /// How many different fields and members hashes, sets and sorted sets have.
 const MEMBERS: u32 = 24;
+/// The most elements of one request.
+const ELEMENTS_PER_CALL: u32 = 250;
 /// The most keys of one MGET, MSET, DEL or EXISTS.
 const KEYS_PER_CALL: usize = 8;
 /// A time to live that ends within a run, in milliseconds.
@@ -21,6 +25,8 @@ const SHORT_MS: std::ops::Range<u64> = 150..3000;
 const LONG_MS: std::ops::Range<u64> = 3_600_000..7_200_000;
 /// Steps of scores: some are exact in binary and some are not.
 const STEPS: [f64; 6] = [1.0, 0.1, 2.5, 0.001, 12_345.678, 1e15];
+/// Those without decimals.
+const WHOLE_STEPS: [f64; 3] = [1.0, 3.0, 12_345.0];
 
 /// One client's source of requests.
 #[derive(Debug)]
@@ -29,15 +35,23 @@ pub(crate) struct Author {
     mix: Mix,
     client: usize,
     value_bytes: usize,
+    server: Server,
     /// Numbers everything written.
     number: u64,
 }
 
 impl Author {
-    /// An author of client `client`, for values of about `value_bytes` bytes.
-    pub(crate) fn new(seed: u64, client: usize, mix: Mix, value_bytes: usize) -> Self {
-        let seed = seed.wrapping_add((client as u64 + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15));
-        Self { rng: SmallRng::seed_from_u64(seed), mix, client, value_bytes, number: 0 }
+    /// The author of one client's requests.
+    pub(crate) fn new(plan: &Plan, client: usize) -> Self {
+        let seed = plan.seed.wrapping_add((client as u64 + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15));
+        Self {
+            rng: SmallRng::seed_from_u64(seed),
+            mix: plan.mix.clone(),
+            client,
+            value_bytes: plan.value_bytes,
+            server: plan.server,
+            number: 0,
+        }
     }
 
     /// The request that gives a key its first value; three keys of four have one.
@@ -51,11 +65,29 @@ impl Author {
             Kind::Counter => Op::IncrBy(self.rng.random_range(1..1_000_000)),
             Kind::Hash => self.fields(),
             Kind::List => self.elements(),
-            Kind::Set => Op::SAdd(self.member()),
-            Kind::Sorted => Op::ZAdd { member: self.member(), score: self.score() },
+            Kind::Set => Op::SAdd(vec![self.member()]),
+            Kind::Sorted => Op::ZAdd(vec![(self.member(), self.score())]),
             Kind::Mortal => self.mortal(),
         };
         Some(sent(ledger, key, op))
+    }
+
+    /// The requests that make a key with elements a big one, beside its first value.
+    pub(crate) fn grow(&mut self, ledger: &mut Ledger, key: KeyId, elements: u32) -> Vec<Call> {
+        let all: Vec<u32> = (0..elements).collect();
+        let mut calls = Vec::new();
+        for some in all.chunks(ELEMENTS_PER_CALL as usize) {
+            let named = |n: &u32| format!("big{n:07}").into_bytes();
+            let op = match ledger.key(key).kind {
+                Kind::Hash => Op::HMSet(some.iter().map(|n| (named(n), self.short())).collect()),
+                Kind::List => Op::RPush(some.iter().map(|_| self.short()).collect()),
+                Kind::Set => Op::SAdd(some.iter().map(named).collect()),
+                Kind::Sorted => Op::ZAdd(some.iter().map(|n| (named(n), f64::from(*n))).collect()),
+                _ => break,
+            };
+            calls.push(sent(ledger, key, op));
+        }
+        calls
     }
 
     /// The next request.
@@ -98,7 +130,7 @@ impl Author {
             58..68 if size > self.value_bytes * 4 => Op::Set { value: self.value(), life_ms: None },
             58..68 => Op::Append { value: self.short() },
             68..74 => Op::GetSet { value: self.value() },
-            74..78 => Op::GetDel,
+            74..78 if self.server.is_recent() => Op::GetDel,
             78..84 => Op::SetRange {
                 offset: self.rng.random_range(0..self.value_bytes),
                 value: self.short(),
@@ -146,7 +178,7 @@ impl Author {
 
     fn set(&mut self) -> Op {
         match self.rng.random_range(0..100) {
-            0..35 => Op::SAdd(self.member()),
+            0..35 => Op::SAdd(vec![self.member()]),
             35..50 => Op::SRem(self.member()),
             50..75 => Op::SIsMember(self.member()),
             75..90 => Op::SCard,
@@ -156,9 +188,9 @@ impl Author {
 
     fn sorted(&mut self) -> Op {
         match self.rng.random_range(0..100) {
-            0..28 => Op::ZAdd { member: self.member(), score: self.score() },
+            0..28 => Op::ZAdd(vec![(self.member(), self.score())]),
             28..53 => {
-                let step = STEPS[self.rng.random_range(0..STEPS.len())];
+                let step = self.step();
                 Op::ZIncrBy { member: self.member(), by: step }
             }
             53..73 => Op::ZScore(self.member()),
@@ -174,18 +206,19 @@ impl Author {
                 let life_ms = Some(self.life_ms());
                 Op::Set { value: self.value(), life_ms }
             }
-            30..45 => Op::PExpire(self.life_ms()),
+            30..45 => self.end(),
             45..50 => Op::Persist,
             50..65 => Op::PTtl,
-            65..90 => Op::Get,
-            _ => Op::Exists,
+            90.. if self.server.forgets_the_gone() => Op::Exists,
+            _ => Op::Get,
         }
     }
 
     /// What happens now and then to a hash, list, set or sorted set.
     fn life(&mut self) -> Op {
         match self.rng.random_range(0..5) {
-            0 => Op::PExpire(self.life_ms()),
+            0..4 if !self.server.ends_collections() => Op::Exists,
+            0 => self.end(),
             1 => Op::Persist,
             2 => Op::PTtl,
             3 => Op::Type,
@@ -236,7 +269,8 @@ impl Author {
 
     fn fields(&mut self) -> Op {
         let mut fields: Vec<(Vec<u8>, Vec<u8>)> = Vec::new();
-        for _ in 0..self.rng.random_range(1..=3) {
+        let most = if self.server.is_recent() { 3 } else { 1 };
+        for _ in 0..self.rng.random_range(1..=most) {
             fields.push((self.field(), self.short()));
         }
         Op::HSet(fields)
@@ -247,14 +281,25 @@ impl Author {
         Op::RPush((0..count).map(|_| self.short()).collect())
     }
 
+    fn end(&mut self) -> Op {
+        let life_ms = self.life_ms();
+        self.server.end(life_ms)
+    }
+
     fn life_ms(&mut self) -> u64 {
         let range = if self.rng.random_range(0..100) < 60 { SHORT_MS } else { LONG_MS };
-        self.rng.random_range(range)
+        let life_ms = self.rng.random_range(range);
+        self.server.life_ms(life_ms)
     }
 
     fn score(&mut self) -> f64 {
-        STEPS[self.rng.random_range(0..STEPS.len())] * f64::from(self.rng.random_range(-1000..1000))
-            + 0.5
+        let score = self.step() * f64::from(self.rng.random_range(-1000..1000));
+        if self.server.keeps_scores() { score + 0.5 } else { score }
+    }
+
+    fn step(&mut self) -> f64 {
+        let known = if self.server.keeps_scores() { &STEPS[..] } else { &WHOLE_STEPS };
+        known[self.rng.random_range(0..known.len())]
     }
 
     fn field(&mut self) -> Vec<u8> {

@@ -214,7 +214,7 @@ mod tests {
         let mut key = Belief::missing();
         for n in 0..9 {
             assert!(!key.is_nothing());
-            key.doubt(&Op::SAdd(vec![n]), at(1));
+            key.doubt(&Op::SAdd(vec![vec![n]]), at(1));
         }
         assert!(key.is_nothing());
         assert_eq!(

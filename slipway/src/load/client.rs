@@ -20,6 +20,8 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 use std::time::Duration;
 
+/// How many clients have keys that begin big.
+const BIG_CLIENTS: usize = 4;
 /// Requests beside the plan that a client has under way at most.
 const BESIDE_OUTSTANDING_MAX: usize = 128;
 /// How often a client looks at what is overdue, in milliseconds.
@@ -111,7 +113,7 @@ impl Client {
         Ok(Self {
             number,
             ledger,
-            author: Author::new(plan.seed, number, plan.mix.clone(), plan.value_bytes),
+            author: Author::new(plan, number),
             link: Some(link),
             inquest: Inquest::new(plan.target.resp),
             pending: VecDeque::new(),
@@ -187,14 +189,22 @@ impl Client {
                         self.beside.push_back((Call::One(key, Op::Del), Purpose::Setup));
                     }
                     let first = self.author.first(&mut self.ledger, key);
-                    self.beside.extend(first.map(|call| (call, Purpose::Setup)));
+                    let mut calls: Vec<Call> = first.into_iter().collect();
+                    if self.number < BIG_CLIENTS && self.ledger.is_first(key) {
+                        let big = self.shared.plan.big;
+                        calls.extend(self.author.grow(&mut self.ledger, key, big));
+                    }
+                    self.beside.extend(calls.into_iter().map(|call| (call, Purpose::Setup)));
                 }
             }
             Stage::Verify(_) => {
                 for key in keys {
-                    let read = self.ledger.key(key).kind.read();
+                    let kind = self.ledger.key(key).kind;
+                    if self.shared.plan.server.forgets_the_gone() {
+                        self.beside.push_back((Call::One(key, Op::Type), Purpose::Verify));
+                    }
                     // PTTL before the read, so that a key of which nothing is known is believed with its deadline.
-                    for op in [Op::Type, Op::PTtl, read] {
+                    for op in [Op::PTtl, kind.read()] {
                         self.beside.push_back((Call::One(key, op), Purpose::Verify));
                     }
                 }

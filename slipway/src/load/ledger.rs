@@ -116,6 +116,11 @@ impl Ledger {
         self.keys.len()
     }
 
+    /// Whether it is the first key of its kind.
+    pub(crate) fn is_first(&self, id: KeyId) -> bool {
+        self.kinds[self.keys[id].kind as usize].first() == Some(&id)
+    }
+
     /// A key.
     pub(crate) fn key(&self, id: KeyId) -> &Key {
         &self.keys[id]
@@ -244,7 +249,8 @@ impl Ledger {
 }
 
 impl Naming {
-    /// Returns the name and slot of the `n`th key of a kind: one in four has a hash tag, which it shares with a few others.
+    /// Returns the name and slot of the `n`th key of a kind: one in four has a hash tag, which it shares with a few others, and one in
+    /// thirty-two a capital.
     fn key(&self, kind: Kind, n: usize) -> (Vec<u8>, Slot) {
         /// A thousand times more than one slot of 16384 needs on average.
         const TRIES: usize = 16_384_000;
@@ -263,7 +269,8 @@ impl Naming {
         if n % 4 == 3 {
             format!("load:{run}:{client}:{kind}:{{{run}:{client}:{}{salt}}}{n}", n / 16)
         } else {
-            format!("load:{run}:{client}:{kind}:{n}{salt}")
+            let load = if n % 32 == 5 { "Load" } else { "load" };
+            format!("{load}:{run}:{client}:{kind}:{n}{salt}")
         }
     }
 }

@@ -83,6 +83,7 @@ impl State {
     /// Executes `op` on a key that has not expired, and says what the reply must be.
     pub(crate) fn apply(&mut self, op: &Op, window: Window) -> Expect {
         let expect = match op {
+            Op::Expire(s) => self.apply_key(&Op::PExpire(s * 1000), window),
             Op::PExpire(_) | Op::Persist | Op::PTtl | Op::Exists | Op::Type | Op::Del => {
                 self.apply_key(op, window)
             }
@@ -92,6 +93,7 @@ impl State {
             Op::Append { .. } | Op::SetRange { .. } | Op::StrLen => self.apply_text(op),
             Op::Incr | Op::IncrBy(_) | Op::GetNumber => self.apply_number(op),
             Op::HSet(_)
+            | Op::HMSet(_)
             | Op::HIncrBy { .. }
             | Op::HGet(_)
             | Op::HDel(_)
@@ -103,7 +105,7 @@ impl State {
             Op::SAdd(_) | Op::SRem(_) | Op::SIsMember(_) | Op::SCard | Op::SMembers => {
                 self.apply_set(op)
             }
-            Op::ZAdd { .. }
+            Op::ZAdd(_)
             | Op::ZIncrBy { .. }
             | Op::ZScore(_)
             | Op::ZRem(_)
@@ -217,6 +219,10 @@ impl State {
     fn apply_hash(&mut self, op: &Op) -> Expect {
         let hash = self.hash();
         match op {
+            Op::HMSet(fields) => {
+                hash.extend(fields.iter().cloned());
+                Expect::Simple("OK")
+            }
             Op::HSet(fields) => {
                 let mut new = 0;
                 for (field, value) in fields {
@@ -261,7 +267,9 @@ impl State {
     fn apply_set(&mut self, op: &Op) -> Expect {
         let set = self.set();
         Expect::Int(match op {
-            Op::SAdd(member) => set.insert(member.clone()).into(),
+            Op::SAdd(members) => {
+                members.iter().filter(|member| set.insert((*member).clone())).count() as i64
+            }
             Op::SRem(member) => set.remove(member).into(),
             Op::SIsMember(member) => set.contains(member).into(),
             Op::SCard => set.len() as i64,
@@ -272,8 +280,11 @@ impl State {
     fn apply_sorted(&mut self, op: &Op) -> Expect {
         let scores = self.sorted();
         match op {
-            Op::ZAdd { member, score } => {
-                Expect::Int(scores.insert(member.clone(), *score).is_none().into())
+            Op::ZAdd(members) => {
+                let is_new = |(member, score): &&(Vec<u8>, f64)| {
+                    scores.insert(member.clone(), *score).is_none()
+                };
+                Expect::Int(members.iter().filter(is_new).count() as i64)
             }
             Op::ZIncrBy { member, by } => {
                 let score = scores.entry(member.clone()).or_default();

@@ -34,6 +34,8 @@ pub(crate) enum Op {
     Incr,
     IncrBy(i64),
     HSet(Vec<(Vec<u8>, Vec<u8>)>),
+    /// HMSET, for those whose HSET takes one field.
+    HMSet(Vec<(Vec<u8>, Vec<u8>)>),
     HIncrBy {
         field: Vec<u8>,
         by: i64,
@@ -51,15 +53,13 @@ pub(crate) enum Op {
         last: i64,
     },
     LLen,
-    SAdd(Vec<u8>),
+    SAdd(Vec<Vec<u8>>),
     SRem(Vec<u8>),
     SIsMember(Vec<u8>),
     SCard,
     SMembers,
-    ZAdd {
-        member: Vec<u8>,
-        score: f64,
-    },
+    /// Members with their scores.
+    ZAdd(Vec<(Vec<u8>, f64)>),
     ZIncrBy {
         member: Vec<u8>,
         by: f64,
@@ -70,6 +70,8 @@ pub(crate) enum Op {
     /// The whole set with its scores.
     ZRange,
     PExpire(u64),
+    /// EXPIRE, in seconds.
+    Expire(u64),
     Persist,
     PTtl,
     Exists,
@@ -142,24 +144,24 @@ impl Op {
             Self::GetSet { value } | Self::Append { value } => words.push(value.into()),
             Self::SetRange { offset, value } => words.extend([number(offset), value.into()]),
             Self::IncrBy(by) => words.push(number(by)),
-            Self::HSet(fields) => {
+            Self::HSet(fields) | Self::HMSet(fields) => {
                 words.extend(fields.iter().flat_map(|(field, value)| [field.into(), value.into()]));
             }
             Self::HIncrBy { field, by } => words.extend([field.into(), number(by)]),
-            Self::RPush(elements) => words.extend(elements.iter().map(Cow::from)),
-            Self::HGet(one)
-            | Self::HDel(one)
-            | Self::LPush(one)
-            | Self::SAdd(one)
-            | Self::SRem(one) => {
-                words.push(one.into());
+            Self::RPush(elements) | Self::SAdd(elements) => {
+                words.extend(elements.iter().map(Cow::from))
+            }
+            Self::HGet(one) | Self::HDel(one) | Self::LPush(one) | Self::SRem(one) => {
+                words.push(one.into())
             }
             Self::SIsMember(one) | Self::ZScore(one) | Self::ZRem(one) => words.push(one.into()),
             Self::LRange { last } => words.extend([b"0".into(), number(last)]),
-            Self::ZAdd { member, score } => words.extend([number(score), member.into()]),
+            Self::ZAdd(members) => {
+                words.extend(members.iter().flat_map(|(m, score)| [number(score), m.into()]));
+            }
             Self::ZIncrBy { member, by } => words.extend([number(by), member.into()]),
             Self::ZRange => words.extend([b"0".into(), b"-1".into(), b"WITHSCORES".into()]),
-            Self::PExpire(ms) => words.push(number(ms)),
+            Self::PExpire(end) | Self::Expire(end) => words.push(number(end)),
             Self::Get
             | Self::GetNumber
             | Self::GetDel
@@ -185,6 +187,7 @@ impl Op {
             Self::Incr => "INCR",
             Self::IncrBy(_) => "INCRBY",
             Self::HSet(_) => "HSET",
+            Self::HMSet(_) => "HMSET",
             Self::HIncrBy { .. } => "HINCRBY",
             Self::HGet(_) => "HGET",
             Self::HDel(_) => "HDEL",
@@ -201,13 +204,14 @@ impl Op {
             Self::SIsMember(_) => "SISMEMBER",
             Self::SCard => "SCARD",
             Self::SMembers => "SMEMBERS",
-            Self::ZAdd { .. } => "ZADD",
+            Self::ZAdd(_) => "ZADD",
             Self::ZIncrBy { .. } => "ZINCRBY",
             Self::ZScore(_) => "ZSCORE",
             Self::ZRem(_) => "ZREM",
             Self::ZCard => "ZCARD",
             Self::ZRange => "ZRANGE",
             Self::PExpire(_) => "PEXPIRE",
+            Self::Expire(_) => "EXPIRE",
             Self::Persist => "PERSIST",
             Self::PTtl => "PTTL",
             Self::Exists => "EXISTS",

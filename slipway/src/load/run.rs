@@ -14,8 +14,6 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
-/// Pause between the first values and the load, in microseconds.
-const START_US: u64 = 50_000;
 /// Time for the stages beside the load: this, and so much more for each key, in microseconds.
 const STAGE_US: u64 = 30_000_000;
 const STAGE_KEY_US: u64 = 3000;
@@ -164,7 +162,8 @@ async fn stages(shared: &Rc<Shared>, clients: Vec<Client>) {
 
 /// The stage that is measured.
 async fn load(shared: &Rc<Shared>, clients: Vec<Client>) -> Vec<Client> {
-    let schedule = Rc::new(Schedule::new(shared.clock.now() + START_US, shared.plan.volume));
+    let schedule =
+        Rc::new(Schedule::new(shared.clock.now() + shared.plan.pause_us, shared.plan.volume));
     let _ = shared.schedule.set(Rc::clone(&schedule));
     let cpu = cpu_us();
     let begin = shared.clock.now();

@@ -76,6 +76,20 @@ fn a_real_server_is_found_right_in_resp3_with_checks_on_the_way() {
 }
 
 #[test]
+fn what_other_kinds_of_servers_lack_is_not_sent() {
+    for kind in ["codis-server", "pika"] {
+        let server = Server::start(&[]);
+        let flags = format!("--server {kind} --big 600 --rate 8000 --seconds 3 --keys 800");
+        let report = load(&server.addr(), &flags);
+        assert!(report.passed, "{report}\n{:?}", report.incidents);
+        let used = server.commands();
+        let lacks = |name: &str| !used.iter().any(|used| used == name);
+        assert!(lacks("getdel") && !lacks("hset") && !lacks("hmset"), "{kind}: {used:?}");
+        assert_eq!(lacks("pexpire"), kind == "pika", "{used:?}");
+    }
+}
+
+#[test]
 fn a_corrupted_value_is_a_wrong_value() {
     let report = lie(Fault::Corrupt, "");
     assert_eq!(found(&report), [(Class::WrongValue, 1)], "{:?}", report.incidents);

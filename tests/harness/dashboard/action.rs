@@ -19,9 +19,6 @@ use std::time::{Duration, Instant};
 /// Between two rounds of slots.
 const ROUND_PAUSE: Duration = Duration::from_millis(10);
 
-/// After a round that failed.
-const FAILURE_PAUSE: Duration = Duration::from_secs(6);
-
 /// Where the dashboard dies, of its next slot that comes there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Death {
@@ -127,7 +124,7 @@ impl Dashboard {
                 Err(why) if begin.elapsed() > limit => return Err(why),
                 Err(_) => {
                     moves.failures += 1;
-                    std::thread::sleep(FAILURE_PAUSE);
+                    std::thread::sleep(self.settings.failure_pause);
                 }
             }
             if begin.elapsed() > limit {
@@ -246,10 +243,7 @@ impl Dashboard {
         if source.is_empty() {
             return Ok(());
         }
-        let mut client = Client::connect(&source)?;
-        if !self.settings.auth.is_empty() {
-            good(client.command(&format!("AUTH {}", self.settings.auth))?)?;
-        }
+        let mut client = self.client(&source)?;
         let mut database = Some(0);
         while let Some(db) = database {
             good(client.command(&format!("SELECT {db}"))?)?;
@@ -262,6 +256,15 @@ impl Dashboard {
             }
         }
         Ok(())
+    }
+
+    /// A connection to a server, logged in.
+    pub(super) fn client(&self, server: &str) -> Result<Client, String> {
+        let mut client = Client::connect(server)?;
+        if !self.settings.auth.is_empty() {
+            good(client.command(&format!("AUTH {}", self.settings.auth))?)?;
+        }
+        Ok(client)
     }
 
     /// What the source is told.

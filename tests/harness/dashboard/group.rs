@@ -9,7 +9,7 @@ impl Dashboard {
     /// create-group and group-add: the first server is the primary. As a dashboard, it asks each for SLOTSINFO first.
     pub fn create_group(&self, id: i64, servers: &[&str]) -> Result<(), String> {
         for server in servers {
-            let mut client = crate::resp::Client::connect(server)?;
+            let mut client = self.client(server)?;
             if let protocol::frame::Value::Error(why) = client.command("SLOTSINFO")? {
                 return Err(format!("{server}: {why}"));
             }

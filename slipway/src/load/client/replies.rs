@@ -99,6 +99,10 @@ impl Client {
     fn compare(&mut self, pending: Pending, reply: Reply, received: u64) {
         let Pending { call, purpose, sent, .. } = pending;
         let window = self.ledger.window(sent, received);
+        let reply = match &call {
+            Call::One(_, op) => self.shared.plan.server.translated(op, reply),
+            _ => reply,
+        };
         let known = !call.keys().iter().any(|&key| self.ledger.key(key).belief.is_nothing());
         let judgement = self.ledger.judge(&call, window, &reply);
         {

@@ -50,6 +50,15 @@ impl Server {
         });
     }
 
+    /// The commands it has executed.
+    pub(super) fn commands(&self) -> Vec<String> {
+        let Ok(Reply::Bulk(info)) = self.ask(&["INFO", "commandstats"]) else { panic!("no info") };
+        let info = String::from_utf8(info).unwrap();
+        let names =
+            info.lines().filter_map(|line| line.strip_prefix("cmdstat_")?.split(':').next());
+        names.map(str::to_owned).collect()
+    }
+
     pub(super) fn keys(&self) -> i64 {
         let Ok(Reply::Int(count)) = self.ask(&["DBSIZE"]) else { panic!("no size") };
         count

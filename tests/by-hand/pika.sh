@@ -1,0 +1,323 @@
+#!/usr/bin/env bash
+# Real Pika 4.0 behind our proxy, under a real codis-dashboard, by hand: one line, PASS or FAIL, for each check, and the figures; exit 0 only if
+# all pass.
+#
+#   PIKA=… CODIS_DASHBOARD=… CODIS_ADMIN=… [CODIS_PROXY=…] tests/by-hand/pika.sh [SCENARIO…]
+#
+#   PIKA                          the program; PIKA_CONF its configuration as delivered (pika.conf beside it)
+#   CODIS_DASHBOARD CODIS_ADMIN   of the line that comes with Pika
+#   CODIS_PROXY                   to be measured beside ours in the same run; what it does wrong is shown, and is no failure here
+#   SLIPWAY_BIN                   target/release/slipway by default
+#   SLOTS RATE KEYS               how many slots move (64), under how many requests a second on exactly those (1000), with how many keys (6400)
+#   IDLE_KEYS                     keys of the slot that moves without traffic (20000)
+#   KEEP=1                        keep the directory of data and logs
+#
+# Scenarios: ours-METHOD-SENDERS and codis-METHOD-SENDERS, who is the proxy, the dashboard's migration_method (semi-async or sync) and Pika's
+# slotmigrate-thread-num; idle; two-proxies; dashboard-killed; home; password; stream. By default all that can be run.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+
+: "${PIKA:?the path of a pika}" "${CODIS_DASHBOARD:?the path of a codis-dashboard}" "${CODIS_ADMIN:?the path of a codis-admin}"
+PIKA_CONF=${PIKA_CONF:-$(dirname "$PIKA")/pika.conf} CODIS_PROXY=${CODIS_PROXY:-}
+SLIPWAY_BIN=${SLIPWAY_BIN:-$PWD/target/release/slipway}
+SLOTS=${SLOTS:-64} RATE=${RATE:-1000} KEYS=${KEYS:-6400} IDLE_KEYS=${IDLE_KEYS:-20000}
+product=by-hand
+# What a client may see, in microseconds.
+p999_max=20000 max_max=200000
+
+# shellcheck source=tests/by-hand/words.sh
+source tests/by-hand/words.sh
+
+# --- A product: two groups of one Pika, a dashboard, some proxies. ---
+
+# pika NAME SENDERS: the read cache as delivered, but for sorted sets, of which it forgets writes without any move.
+pika() {
+    local name=$1 senders=$2
+    # It takes these ports too.
+    ports 0 1000 2000
+    mkdir -p "$dir/$name"
+    sed -E -e "s|^(port) *:.*|\1 : ${addr#*:}|" -e "s|: *\./|: $dir/$name/|" -e "s|^# *(network-interface) *:.*|\1 : lo|" \
+        -e "s|^(slotmigrate) *:.*|\1 : yes|" -e "s|^(slotmigrate-thread-num) *:.*|\1 : $senders|" -e "s|^(maxclients) *:.*|\1 : 5000|" \
+        -e "s|^(daemonize) *:.*|\1 : no|" -e "s|^# *(requirepass) *:.*|\1 : $password|" -e "s|^(requirepass) *:.*|\1 : $password|" \
+        -e "s|^(cache-type) *:.*|\1 : string,set,list,hash,bit|" "$PIKA_CONF" >"$dir/$name.conf"
+    start "$name" "$PIKA" -c "$dir/$name.conf"
+    nodes+=("$addr")
+}
+
+at_node() {
+    local node=${nodes[$1 - 1]}
+    shift
+    ${password:+env REDISCLI_AUTH="$password"} redis-cli -h "${node%:*}" -p "${node#*:}" "$@"
+}
+
+# proxy NAME WHO
+proxy() {
+    port && local listen=$addr
+    port
+    printf 'product_name = "%s"\nproduct_auth = "%s"\nproto_type = "tcp4"\nproxy_addr = "%s"\nadmin_addr = "%s"\n' \
+        "$product" "$password" "$listen" "$addr" >"$dir/$1.toml"
+    case $2 in
+        ours) start "$1" "$SLIPWAY_BIN" proxy --config "$dir/$1.toml" --dashboard "$dashboard" ;;
+        codis)
+            # It would reorder a client's commands by itself where some take the "quick" connections: not what is asked here.
+            printf 'quick_cmd_list = ""\nslow_cmd_list = ""\nbackend_primary_quick = 0\n' >>"$dir/$1.toml"
+            start "$1" "$CODIS_PROXY" --config="$dir/$1.toml" --dashboard="$dashboard"
+            ;;
+    esac
+    proxies+=("$listen")
+}
+
+start_dashboard() {
+    start dashboard "$CODIS_DASHBOARD" --config="$dir/dashboard.toml"
+    within 20 eval 'says .model.token'
+}
+
+# product METHOD SENDERS WHO…: who the proxies are.
+product() {
+    local method=$1 senders=$2 who i=0
+    shift 2
+    dir=$root/$scenario nodes=() proxies=() loads=()
+    mkdir -p "$dir/rootfs"
+    port && dashboard=$addr
+    "$CODIS_DASHBOARD" --default-config | sed -e '/^coordinator_/d' -e '/^product_/d' -e '/^admin_addr/d' -e '/^migration_method/d' >"$dir/dashboard.toml"
+    printf 'coordinator_name = "filesystem"\ncoordinator_addr = "%s"\nproduct_name = "%s"\nproduct_auth = "%s"\nadmin_addr = "%s"\nmigration_method = "%s"\n' \
+        "$dir/rootfs" "$product" "$password" "$dashboard" "$method" >>"$dir/dashboard.toml"
+    pika pika1 "$senders" && pika pika2 "$senders"
+    check "both nodes answer" within 20 pikas_answer
+    start_dashboard
+    check "the dashboard takes the nodes into groups" groups
+    for who in "$@"; do
+        i=$((i + 1))
+        proxy "proxy$i" "$who"
+    done
+    check "all proxies are online" within 30 says "[.stats.proxy.stats[] | select(.stats.online)] | length == $#"
+}
+
+pikas_answer() { [[ $(at_node 1 PING 2>&1) == PONG && $(at_node 2 PING 2>&1) == PONG ]]; }
+
+groups() {
+    local id
+    for id in 1 2; do
+        admin --create-group --gid="$id"
+        within 20 admin --group-add --gid="$id" --addr="${nodes[id - 1]}"
+    done
+    admin --slots-assign --beg=0 --end=1023 --gid=1 --confirm
+    says '[.stats.slots[] | select(.group_id == 1)] | length == 1024'
+}
+
+# --- Load. ---
+
+# load NAME PROXY FLAG…: begins; its first values are there some seconds before what is measured.
+load() {
+    local name=$1 proxy=$2
+    shift 2
+    "$SLIPWAY_BIN" load --addr "${proxies[proxy - 1]}" --server pika --seconds 36000 --json --timeline --run-id "$name" --rest-ms 5000 \
+        --reply-ms-max 60000 "$@" >"$dir/load$name.json" 2>"$dir/load$name.out" 3>&- &
+    pids[load$name]=$!
+    loads+=("$name")
+}
+
+loads_run() {
+    local name
+    for name in "${loads[@]}"; do grep -qs '^ *0 s ' "$dir/load$name.out" || return 1; done
+}
+
+# loads_of PROXIES: some names with capitals or hash tags, all kinds with times to live, some of 3,000 elements.
+loads_of() {
+    local i
+    for ((i = 1; i <= $1; i++)); do
+        load "run$i" "$i" --rate $((RATE / $1)) --clients $((64 / $1)) --pipeline 1 --keys $((KEYS / $1)) --big 3000 --slots "0-$((SLOTS - 1))"
+    done
+    check "the load runs" within 120 loads_run
+}
+
+# Ends all loads; what they wrote is read and compared meanwhile.
+end_loads() {
+    local name
+    for name in "${loads[@]}"; do kill "${pids[load$name]}"; done
+    for name in "${loads[@]}"; do
+        wait "${pids[load$name]}" || true
+        unset "pids[load$name]"
+    done
+}
+
+# sum FILTER, most FILTER: of the reports of all loads.
+sum() { jq -s "map($1) | add" "$dir"/load*.json; }
+most() { jq -s "map($1) | max" "$dir"/load*.json; }
+# incidents FILTER: some of those that fulfil it.
+incidents() {
+    jq -r "[.incidents[] | select($1)][:3][] | \"\(.class) \(.command[:60]): expected \(.expected[:100]), got \(.got[:200])\"" "$dir"/load*.json
+}
+
+no_errors() { [[ $(sum '.errors + .broken') -eq 0 ]] || { incidents '.class == "error"' && echo "errors: $(sum '.errors + .broken')" && return 1; }; }
+no_damage() { [[ $(sum '.wrong') -eq 0 && $(sum '.verified') -gt 0 ]] || { incidents '.class != "error"' && echo "wrong: $(sum '.wrong')" && return 1; }; }
+quick() { [[ $(most '.latency_us.p99_9') -le $p999_max && $(most '.latency_us.max') -le $max_max ]] || { figures && return 1; }; }
+
+figures() {
+    printf 'requests %s, errors %s, wrong %s, p50 %s ms, p99 %s ms, p99.9 %s ms, max %s ms\n' "$(sum .requests.replied)" "$(sum '.errors + .broken')" \
+        "$(sum .wrong)" "$(most '.latency_us.p50 / 1000')" "$(most '.latency_us.p99 / 1000')" "$(most '.latency_us.p99_9 / 1000')" \
+        "$(most '.latency_us.max / 1000')"
+}
+
+judge() {
+    end_loads
+    printf '     %s: %s\n' "$scenario" "$(figures)"
+    check "no client saw an error" no_errors
+    check "no key is damaged, no reply was wrong" no_damage
+    check "p99.9 at most $((p999_max / 1000)) ms, max at most $((max_max / 1000)) ms" quick
+}
+
+# --- Moves. ---
+
+order() { admin --slot-action --create-range --beg="$1" --end="$2" --gid="$3"; }
+# arrived FIRST LAST GROUP
+arrived() {
+    says "[.stats.slots[] | select(.id >= $1 and .id <= $2 and .group_id == $3 and (.action.state // \"\") == \"\")] | length == $2 - $1 + 1"
+}
+source_is_empty() { [[ -z $(at_node "$1" SLOTSINFO 0 "$SLOTS") ]]; }
+
+now_ms() { date +%s%3N; }
+
+# move FIRST LAST GROUP LIMIT: sets took_ms.
+move() {
+    local begin
+    begin=$(now_ms)
+    check "slots $1-$2 are ordered to group $3" order "$1" "$2" "$3"
+    check "slots $1-$2 have arrived within $4 s" within "$4" arrived "$1" "$2" "$3"
+    took_ms=$(($(now_ms) - begin))
+}
+
+# moves METHOD SENDERS WHO…
+moves() {
+    product "$@"
+    shift 2
+    loads_of $#
+    move 0 $((SLOTS - 1)) 2 300
+    printf '     %s: %s slots in %s ms\n' "$scenario" "$SLOTS" "$took_ms"
+    judge
+    check "the source's index has nothing left" source_is_empty 1
+    stop_all
+}
+
+# --- The other scenarios. ---
+
+# One big slot without traffic, by each proxy that is there.
+idle() {
+    local who
+    declare -A speed=()
+    for who in ours ${CODIS_PROXY:+codis}; do
+        scenario=idle-$who
+        product semi-async 8 "$who"
+        # One request a second: so slow that it says nothing of the speed, and the whole slot is compared at the end.
+        load idle 1 --slots 0-0 --clients 1 --pipeline 1 --rate 1 --keys $((IDLE_KEYS * 4 / 3))
+        check "the keys are there" within 300 loads_run
+        local keys
+        keys=$(at_node 1 SLOTSINFO 0 1 | tail -n 1)
+        move 0 0 2 600
+        speed[$who]=$((keys * 1000 / took_ms))
+        printf '     %s: %s keys in %s ms: %s keys/s\n' "$scenario" "$keys" "$took_ms" "${speed[$who]}"
+        end_loads
+        check "no error" no_errors
+        check "no key is damaged" no_damage
+        stop_all
+    done
+    scenario=idle
+    [[ -z $CODIS_PROXY ]] || check "at least half as fast as codis-proxy: ${speed[ours]} and ${speed[codis]} keys/s" test $((speed[ours] * 2)) -ge "${speed[codis]}"
+}
+
+kill_dashboard() {
+    stop dashboard KILL
+    # The lock of one that was killed stays; who knows that it is dead takes it away.
+    "$CODIS_ADMIN" --remove-lock --product="$product" "--filesystem=$dir/rootfs"
+    start_dashboard
+}
+
+dashboard_killed() {
+    local i
+    product semi-async 8 ours
+    loads_of 1
+    check "slots are ordered to group 2" order 0 $((SLOTS - 1)) 2
+    for i in 1 2 3; do
+        within 60 says "[.stats.slots[] | select(.id < $SLOTS and .group_id == 2)] | length >= $((SLOTS * i / 4))"
+        check "the dashboard is killed and another goes on ($i)" kill_dashboard
+    done
+    check "all have arrived" within 300 arrived 0 $((SLOTS - 1)) 2
+    judge
+    stop_all
+}
+
+home() {
+    local group
+    product semi-async 8 ours
+    loads_of 1
+    for group in 2 1 2; do move 0 $((SLOTS - 1)) "$group" 300; done
+    judge
+    stop_all
+}
+
+with_password() {
+    password=secret
+    # Writes may wait for their slot.
+    p999_max=10000000 max_max=10000000
+    product semi-async 8 ours
+    loads_of 1
+    move 0 $((SLOTS - 1)) 2 600
+    judge
+    stop_all
+    password='' p999_max=20000 max_max=200000
+}
+
+# `Event:2437` and the like: the first name in slot 5.
+name_in_slot() {
+    local n
+    for ((n = 0; ; n++)); do
+        [[ $(at_node 1 SLOTSHASHKEY "Event:$n") -ne $1 ]] || { echo "Event:$n" && return; }
+    done
+}
+
+told_of() { grep -h "$1" "$dir"/dashboard.out "$dir"/*.log* "$dir"/proxy1.out | tail -n 1 | grep .; }
+
+a_stream() {
+    local key
+    product semi-async 8 ours
+    key=$(name_in_slot 5)
+    at_node 1 XADD "$key" 1-1 field value >"$dir/xadd"
+    loads_of 1
+    check "slots 0-$((SLOTS - 1)) are ordered to group 2" order 0 $((SLOTS - 1)) 2
+    check "the slots before it have arrived" within 60 arrived 0 4 2
+    check "the dashboard is told the key: $key" within 30 told_of "$key"
+    sleep 10
+    check "the slot is still at its source" says '.stats.slots[5].group_id == 1'
+    check "the stream is deleted, and all others have arrived" eval \
+        "at_node 1 DEL '$key' && within 120 arrived 0 $((SLOTS - 1)) 2"
+    judge
+    stop_all
+}
+
+# --- Which ones. ---
+
+exec 3>&1
+password=''
+scenarios=("$@")
+if [[ $# -eq 0 ]]; then
+    for who in ours ${CODIS_PROXY:+codis}; do scenarios+=("$who-semi-async-1" "$who-semi-async-8" "$who-sync-1" "$who-sync-8"); done
+    scenarios+=(idle two-proxies dashboard-killed home password stream)
+fi
+"$SLIPWAY_BIN" --version
+for scenario in "${scenarios[@]}"; do
+    before=$failed
+    case $scenario in
+        ours-semi-async-* | codis-semi-async-*) moves semi-async "${scenario##*-}" "${scenario%%-*}" ;;
+        ours-sync-* | codis-sync-*) moves sync "${scenario##*-}" "${scenario%%-*}" ;;
+        idle) idle ;;
+        two-proxies) moves semi-async 8 ours ours ;;
+        dashboard-killed) dashboard_killed ;;
+        home) home ;;
+        password) with_password ;;
+        stream) a_stream ;;
+        *) echo "no scenario is called $scenario" >&2 && exit 2 ;;
+    esac
+    # What is wrong with codis-proxy is known; it runs for its figures.
+    [[ $scenario != codis-* ]] || failed=$before
+done
+[[ $failed -eq 0 ]] || { echo "$failed checks failed" && exit 1; }
