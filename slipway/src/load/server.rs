@@ -10,7 +10,8 @@ pub(crate) enum Server {
     #[default]
     Redis,
     /// codis-server, a Redis 3.2: no GETDEL, one field an HSET
-    CodisServer,
+    #[value(name = "codis-server")]
+    Codis,
     /// Pika 3.5 and 4.0: the same, and moves that keep six decimals of a score and whole seconds of a time to live, and a read cache that
     /// forgets when hashes and lists end
     Pika,
