@@ -208,3 +208,38 @@ async fn a_slot_of_a_codis_server_moves_under_writes_and_nothing_is_lost() {
     w.moves_under_writes().await;
     assert_eq!(w.cluster.metric("foreign_slots_moved_total"), 1);
 }
+
+#[tokio::test]
+async fn slots_that_come_home_bring_nothing_back_that_was_deleted_elsewhere() {
+    let mut w = World::of_pikas(config(), Settings::default()).await;
+    let mut client = Client::connect(w.cluster.addrs[0]).await;
+    let slots = [("key1", KEY1), ("foo", SLOT), ("key2", 490)];
+    for (key, _) in slots {
+        for line in ["setex KEY 1000 old", "hset {KEY}h f old", "rpush {KEY}l old"] {
+            assert!(client.ask(&line.replace("KEY", key)).await.as_error().is_none());
+        }
+    }
+    let read = ["get KEY", "hget {KEY}h f", "lrange {KEY}l 0 -1"];
+    let nothing = [Value::Null, Value::Null, Value::Array(Vec::new())];
+    for home in [false, true, false, true] {
+        for (key, slot) in slots {
+            for line in read {
+                // What is read is cached.
+                client.ask(&line.replace("KEY", key)).await;
+            }
+            w.move_slot(slot).await;
+        }
+        for (key, _) in slots {
+            for (line, nothing) in read.iter().zip(&nothing) {
+                let reply = client.ask(&line.replace("KEY", key)).await;
+                assert_eq!(reply == *nothing, home, "{line} of {key}: {reply:?}");
+            }
+            let lines = ["del KEY {KEY}h {KEY}l", "setex KEY 1000 new", "hset {KEY}h f new"];
+            let lines = if home { &lines[1..] } else { &lines[..1] };
+            for line in lines.iter().chain(home.then_some(&"rpush {KEY}l new")) {
+                assert!(client.ask(&line.replace("KEY", key)).await.as_int() != Some(0));
+            }
+        }
+        std::mem::swap(&mut w.source, &mut w.target);
+    }
+}
