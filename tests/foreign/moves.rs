@@ -71,3 +71,15 @@ fn a_slot_that_takes_longer_than_a_fill_may_is_not_noticed() {
     assert_eq!(world.source.double().keys_of(3..=3), 0);
     world.all_run();
 }
+
+/// Pika's read cache keeps what has left: what is deleted elsewhere must not be seen again.
+#[test]
+fn slots_that_go_and_come_home_are_not_noticed() {
+    let mut world = World::start(Parts::default());
+    let load = world.load(0, FOR_PIKA);
+    for group in [2, 1, 2, 1] {
+        assert_eq!(world.move_all(group), usize::try_from(World::slots()).unwrap());
+    }
+    not_noticed(&load.end());
+    world.all_run();
+}
