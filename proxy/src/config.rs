@@ -298,6 +298,16 @@ impl Config {
                 "upstream.reply_timeout must be longer than zero",
             ),
             (self.upstream.private_max > 0, "upstream.private_max must be at least 1"),
+            // A dashboard waits for a minute at most.
+            (
+                self.foreign.fill_wait <= FILL_WAIT_MAX,
+                "foreign.fill_wait must not be longer than 50 s",
+            ),
+            (
+                self.foreign.sweep_in_flight_max > 0,
+                "foreign.sweep_in_flight_max must be at least 1",
+            ),
+            (self.foreign.asks_in_flight_max > 0, "foreign.asks_in_flight_max must be at least 1"),
         ];
         match rules.iter().find(|(holds, _)| !holds) {
             Some((_, rule)) => Err(Error::Config((*rule).to_owned())),
@@ -305,6 +315,9 @@ impl Config {
         }
     }
 }
+
+/// What `foreign.fill_wait` may be.
+const FILL_WAIT_MAX: Duration = Duration::from_secs(50);
 
 #[cfg(test)]
 mod tests {

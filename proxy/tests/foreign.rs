@@ -276,6 +276,8 @@ async fn a_hyperloglog_is_named_listed_or_not() {
 async fn when_too_many_keys_are_noted_the_nodes_list_theirs_anew() {
     let mut config = config();
     config.foreign.noted_keys_max = 4;
+    // Two SLOTSRELOADs of one second look alike, so the second is waited for a little longer.
+    config.foreign.examine_timeout = PATIENCE;
     let mut pair = Pair::with(Settings::default(), config).await;
     pair.examine("{a}").await.unwrap();
     pair.source.ask_all(&["SADD {a}s m", "SUNIONSTORE {a}set {a}s"]).await;

@@ -65,6 +65,8 @@ impl Config {
         let sorted: BTreeMap<&String, &Value> = table.iter().collect();
         for (name, value) in sorted {
             match Key::find(name) {
+                // Another program's own, in the same file.
+                None if name.starts_with("slipway_") => {}
                 None => warnings.push(Warning::UnknownKey(name.clone())),
                 Some(key) if key.name != name && stands_for_more(&table, key, name) => {
                     warnings.push(Warning::Repeated(name.clone()));

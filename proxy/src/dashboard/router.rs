@@ -276,7 +276,7 @@ impl Router {
         if ready.path == Path::Async && ready.keys > keys_max {
             return Err(line(format!(
                 "{source} has a password and {} keys of the slot; requests would wait for all of them to move, more than {keys_max} \
-                 (foreign.probed_keys_max) would take too long",
+                 (slipway_foreign_probed_keys_max) would take too long",
                 ready.keys
             )));
         }

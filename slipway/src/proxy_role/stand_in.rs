@@ -1,6 +1,7 @@
 //! A proxy with codis-proxy's `proxy.toml` and flags: what an operator of a Codis cluster starts in codis-proxy's place.
 
 mod beside;
+mod beyond;
 mod machine;
 mod online;
 mod pid_file;

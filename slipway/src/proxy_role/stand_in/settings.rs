@@ -1,6 +1,6 @@
 //! From codis-proxy's file and flags to the settings of our proxy. `docs/CODIS.md` has the same as a table.
 
-use super::Start;
+use super::{Start, beyond};
 use anyhow::{Context, Result, bail, ensure};
 use cluster::SlotCount;
 use codis::config::{Config, Network};
@@ -55,7 +55,9 @@ impl Settings {
         let token = token.or_else(|| std::env::var(TOKEN_VARIABLE).ok()).filter(|t| !t.is_empty());
         token.as_deref().map_or(Ok(()), check_token)?;
         let codis = Arc::new(codis);
-        let proxy = settings(&codis, &flags)?;
+        let mut proxy = settings(&codis, &flags)?;
+        beyond::apply(&text, &mut proxy).with_context(|| codis.config_file_name.clone())?;
+        proxy.check()?;
         Ok(Self { codis, proxy, flags, family, token, warnings })
     }
 
@@ -122,7 +124,6 @@ fn settings(codis: &Arc<Config>, flags: &Flags) -> Result<proxy::Config> {
     }
     to.upstream.connections = codis.primary_parallel().min(CONNECTIONS_MAX) as u16;
     to.upstream.reply_timeout = codis.backend_recv_timeout.limit().unwrap_or(NO_LIMIT);
-    to.check()?;
     Ok(to)
 }
 
