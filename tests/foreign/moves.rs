@@ -76,7 +76,9 @@ fn a_slot_that_takes_longer_than_a_fill_may_is_not_noticed() {
 #[test]
 fn slots_that_go_and_come_home_are_not_noticed() {
     let mut world = World::start(Parts::default());
-    let load = world.load(0, FOR_PIKA);
+    // Each move costs a time to live a second or so, and the load allows for one move.
+    let without_ttl = "strings=4,counters=2,hashes=3,lists=3,sets=2,zsets=2,multi=2,missing=1";
+    let load = world.load(0, &format!("{FOR_PIKA} --mix {without_ttl}"));
     for group in [2, 1, 2, 1] {
         assert_eq!(world.move_all(group), usize::try_from(World::slots()).unwrap());
     }

@@ -5,6 +5,8 @@ use harness::resp::Client;
 use protocol::frame::Value;
 
 const SLOT: u16 = 11;
+/// Written during one move.
+const TAGS_MAX: usize = 40;
 
 /// What is written once, by commands of which Pika files no key or the wrong one, and what reads it. Not HyperLogLogs: they cannot move. Words that begin with `@` are names of
 /// keys in one slot and of one hash tag.
@@ -103,8 +105,12 @@ fn what_is_written_during_moves_is_there_after_them() {
         world.dashboard.create_action(SLOT.into(), group).unwrap();
         std::thread::scope(|scope| {
             let moved = scope.spawn(|| world.run());
-            while !moved.is_finished() {
-                written.extend(write(&mut client, &tags.next().unwrap()));
+            // Bounded: all of it is to be listed while the slot is locked, within the time there is for that.
+            for tag in tags.by_ref().take(TAGS_MAX) {
+                if moved.is_finished() {
+                    break;
+                }
+                written.extend(write(&mut client, &tag));
             }
             assert_eq!(moved.join().unwrap(), 1);
         });
