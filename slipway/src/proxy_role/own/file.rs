@@ -1,6 +1,7 @@
 //! `proxy.toml` as written. The file `config/proxy.toml` is the manual.
 
 use super::Settings;
+use crate::proxy_role::{ms, set};
 use anyhow::{Result, bail};
 use cluster::SlotCount;
 use proxy::Config;
@@ -162,16 +163,6 @@ impl SlowLog {
         let threshold = |us: i64| u64::try_from(us).ok().map(Duration::from_micros);
         set(&mut slow_log.slower_than, self.slower_than_us.map(threshold));
         set(&mut slow_log.len_max, self.len_max);
-    }
-}
-
-fn ms(number: Option<u64>) -> Option<Duration> {
-    number.map(Duration::from_millis)
-}
-
-fn set<T>(place: &mut T, value: Option<T>) {
-    if let Some(value) = value {
-        *place = value;
     }
 }
 

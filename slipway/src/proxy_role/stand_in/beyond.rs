@@ -1,10 +1,10 @@
 //! Settings of ours in a file of codis-proxy: keys that begin with `slipway_`, which codis-proxy passes over. `docs/CODIS.md` has them as a table.
 
+use crate::proxy_role::{ms, set};
 use anyhow::{Context, Result};
 use proxy::Config;
 use proxy::config::FractionalScores;
 use serde::Deserialize;
-use std::time::Duration;
 use toml::Table;
 
 /// What their names begin with.
@@ -70,19 +70,10 @@ pub(super) fn apply(text: &str, to: &mut Config) -> Result<()> {
     Ok(())
 }
 
-fn ms(number: Option<u64>) -> Option<Duration> {
-    number.map(Duration::from_millis)
-}
-
-fn set<T>(place: &mut T, value: Option<T>) {
-    if let Some(value) = value {
-        *place = value;
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::Duration;
 
     #[test]
     fn what_is_said_beyond_codis_holds_and_what_is_not_known_is_refused() {
