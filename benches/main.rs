@@ -12,6 +12,7 @@ mod load;
 mod machine;
 mod measure;
 mod memory;
+mod moves;
 mod plot;
 mod record;
 mod report;
@@ -68,6 +69,9 @@ struct Args {
     /// A server that runs already: NAME=HOST:PORT,PROCESS[,PROCESS…]
     #[arg(long)]
     attach: Vec<Attached>,
+    /// Keys of 64 bytes that move from node to node; 300,000 if small, 10,000,000 if full
+    #[arg(long)]
+    move_keys: Option<u64>,
     /// Where the numbers (bench.json) and the plots go
     #[arg(long, default_value = "target/bench")]
     out: PathBuf,
@@ -119,6 +123,9 @@ fn run(args: &Args, bench: &mut Bench) -> Result<()> {
         bench.idle_clients()?;
         say(&format!("{} is measured", memory::CLIENTS))?;
     }
+    if moves::ALL.iter().any(|case| args.wants(case)) && args.wants_subject(moves::SUBJECT) {
+        bench.moves(args.goods(), |case| args.wants(case))?;
+    }
     if args.wants(large::NAME) && args.wants_subject("node") {
         bench.larger_than_memory(if args.size == Size::Full { 1 << 30 } else { 256 << 20 })?;
         say(&format!("{} is measured", large::NAME))?;
@@ -152,6 +159,15 @@ impl Args {
             self.subjects.is_empty() || self.subjects.iter().any(|name| name == recipe.name)
         };
         Ok(RECIPES.iter().filter(is_wanted).collect())
+    }
+
+    /// What moves from node to node.
+    fn goods(&self) -> moves::Goods {
+        let (keys, large_bytes) = match self.size {
+            Size::Small => (300_000, 256 << 20),
+            Size::Full => (10_000_000, 1 << 30),
+        };
+        moves::Goods { keys: self.move_keys.unwrap_or(keys), large_bytes }
     }
 
     /// Starts everything.
@@ -219,8 +235,9 @@ fn list(args: &Args) -> Result<()> {
     let closed = case::all(args.size).into_iter().map(|case| case.name);
     let beside = stall::Disturbance::ALL.map(|disturbance| disturbance.name().to_owned());
     let fresh = [memory::CLIENTS, large::NAME, memory::BACKLOG].map(str::to_owned);
-    let cases: Vec<String> =
-        closed.chain(RATES.map(steady::name)).chain(beside).chain(fresh).collect();
+    let moves = moves::ALL.map(str::to_owned);
+    let open = RATES.map(steady::name).into_iter().chain(beside).chain(fresh).chain(moves);
+    let cases: Vec<String> = closed.chain(open).collect();
     let subjects: Vec<&str> = RECIPES.iter().map(|recipe| recipe.name).collect();
     say(&format!("cases: {}\nsubjects: {}", cases.join(" "), subjects.join(" ")))
 }

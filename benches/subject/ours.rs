@@ -32,13 +32,21 @@ pub(super) fn proxy(ground: &Ground, program: &Path) -> Result<Started> {
 }
 
 pub(super) fn proxy_before_nodes(ground: &Ground, _: &Path) -> Result<Started> {
+    let (cluster, mut started) = cluster(ground);
+    started._parts.push(Box::new(cluster));
+    Ok(started)
+}
+
+/// A whole cluster, and its proxy, which is measured for as long as the cluster is kept.
+pub(super) fn cluster(ground: &Ground) -> (Cluster, Started) {
     let mut cluster = start(ground, "");
-    Ok(Started {
+    let started = Started {
         addr: cluster.proxy.clone(),
         processes: vec![cluster.process(Role::Proxy).id()],
         behind: vec![cluster.process(Role::Source).id(), cluster.process(Role::Target).id()],
-        _parts: vec![Box::new(cluster)],
-    })
+        _parts: Vec::new(),
+    };
+    (cluster, started)
 }
 
 fn start(ground: &Ground, more: &str) -> Cluster {
