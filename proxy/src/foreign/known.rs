@@ -255,18 +255,23 @@ async fn reload(config: &Config, addr: &str) -> Result<String, String> {
     let mut link = Link::open(config, addr, patience).await.map_err(|e| e.to_string())?;
     let end = Instant::now() + RELOAD_MAX;
     let (mut began, mut pauses): (Option<String>, u32) = (None, 1);
-    let mut run_id = None;
+    let mut first: Option<Node> = None;
     while Instant::now() < end {
         let node = look_at_node(&mut link, addr, Slot(0)).await.map_err(|e| e.to_string())?;
         node.check(config.slot_count).map_err(|refusal| refusal.to_string())?;
-        if *run_id.get_or_insert_with(|| node.run_id.clone()) != node.run_id {
+        let first = first.get_or_insert_with(|| node.clone());
+        if first.run_id != node.run_id {
             return Err("it was started anew meanwhile".to_owned());
         }
+        // One that ran when we came may be past what clients write now; any other will do, whoever began it.
+        if began.is_none() && node.reload_began != first.reload_began {
+            began = Some(node.reload_began.clone());
+        }
         match began.as_deref() {
-            Some(began) if !node.is_reloading && node.reload_began == began => {
+            // A node runs one at a time: while another runs, this one is over.
+            Some(began) if !(node.is_reloading && node.reload_began == began) => {
                 return Ok(node.run_id);
             }
-            // One that somebody else began may be past what clients write now.
             None if !node.is_reloading => {
                 let answer = link.ask(&[b"SLOTSRELOAD"]).await.map_err(|e| e.to_string())?;
                 began = start(&answer).filter(|start| *start != node.reload_began);
