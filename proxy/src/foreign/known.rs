@@ -20,6 +20,10 @@ use tokio::time::{Instant, sleep};
 /// Between two looks at a SLOTSRELOAD; each is longer by as much, up to a hundred times.
 const RELOAD_PAUSE: Duration = Duration::from_millis(5);
 const RELOAD_PAUSES_MAX: u32 = 100;
+/// Between two looks at whether it has ended; and for how long a move waits for that, which a node without data needs milliseconds for. Not
+/// longer: another proxy may have locked the slot already, and its clients would wait as long.
+const INDEX_PAUSE: Duration = Duration::from_millis(2);
+const INDEX_WAIT: Duration = Duration::from_millis(50);
 /// A SLOTSRELOAD that takes longer is given up; the next move begins another.
 const RELOAD_MAX: Duration = Duration::from_hours(24);
 /// Between two looks at a cache that is being emptied, and how many.
@@ -147,13 +151,23 @@ impl Known {
         });
     }
 
-    /// Refuses while the node's list of keys is not whole; sees to it that it will be. It is not waited for: another proxy may have locked the
-    /// slot already, and its clients would wait as long.
-    pub(super) fn check_index(
+    /// Refuses while the node's list of keys is not whole; sees to it that it will be.
+    pub(super) async fn await_index(
         self: &Arc<Self>,
         config: &Arc<Config>,
         node: &Node,
     ) -> Result<(), Refusal> {
+        let end = Instant::now() + INDEX_WAIT;
+        loop {
+            let said = self.check_index(config, node);
+            if said.is_ok() || Instant::now() >= end {
+                return said;
+            }
+            sleep(INDEX_PAUSE).await;
+        }
+    }
+
+    fn check_index(self: &Arc<Self>, config: &Arc<Config>, node: &Node) -> Result<(), Refusal> {
         if node.dialect != crate::Dialect::Pika {
             return Ok(());
         }
