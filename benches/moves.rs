@@ -3,7 +3,7 @@
 //! One cluster of two nodes, a proxy and a controller, as an operator has them, with the settings it has when nothing is said. All slots go
 //! to and fro, a way a round; a round counts from the command to the moment when the last old copy is gone.
 
-use crate::case::{KEYS, mixed};
+use crate::case::mixed;
 use crate::cost::Cpu;
 use crate::load::{Fleet, NUMBER, Outcome, Pace, Template, Traffic};
 use crate::measure::{Bench, Values, fill, no_errors, wait_until_it_rests};
@@ -18,7 +18,9 @@ pub(crate) const EMPTY: &str = "moves-of-empty-slots";
 pub(crate) const SMALL: &str = "moves-of-small-keys";
 pub(crate) const LOADED: &str = "moves-under-load";
 pub(crate) const LARGE: &str = "moves-of-large-values";
-pub(crate) const ALL: [&str; 4] = [EMPTY, SMALL, LOADED, LARGE];
+/// All of them.
+pub(crate) const NAME: &str = "moves";
+pub(crate) const ALL: [&str; 4] = [EMPTY, LOADED, SMALL, LARGE];
 
 /// Whose numbers they are.
 pub(crate) const SUBJECT: &str = "node";
@@ -49,7 +51,10 @@ const SLOTS: u64 = 1024;
 /// A slot is almost empty with so many keys.
 const KEYS_OF_AN_EMPTY_SLOT: u64 = 4;
 
-/// A large value, and how much of them there is, as a multiple of the number of small keys.
+/// Keys that move under load: more would only take longer.
+const KEYS_UNDER_LOAD: u64 = 300_000;
+
+/// A large value.
 const LARGE_BYTES: u64 = 64 << 10;
 
 /// Requests a second beside moves, and by how many clients.
@@ -59,7 +64,7 @@ const CLIENTS: usize = 50;
 const QUIET_TIMES: u32 = 10;
 
 /// No further round begins after so long.
-const CASE_MAX: Duration = Duration::from_secs(240);
+const CASE_MAX: Duration = Duration::from_secs(100);
 
 /// What moves.
 #[derive(Clone, Copy, Debug)]
@@ -99,14 +104,13 @@ impl Bench {
                 Ok(values)
             })?;
         }
-        if wanted(SMALL) || wanted(LOADED) {
-            ground.fill_short(goods.keys.max(KEYS))?;
+        if wanted(LOADED) {
+            ground.fill_short(KEYS_UNDER_LOAD)?;
+            self.rounds(&mut ground, LOADED, Self::go_under_load)?;
         }
         if wanted(SMALL) {
+            ground.fill_short(goods.keys)?;
             self.rounds(&mut ground, SMALL, |_, ground| Ok(ground.go()?.values()))?;
-        }
-        if wanted(LOADED) {
-            self.rounds(&mut ground, LOADED, Self::go_under_load)?;
         }
         if wanted(LARGE) {
             ground.forget_all()?;

@@ -3,7 +3,7 @@
 use crate::record::Record;
 use crate::statistics::Estimate;
 use crate::verdict::{Bar, Standing, Verdict};
-use crate::{large, memory, moves, stall, steady};
+use crate::{large, memory, moves, scale, stall, steady};
 use anyhow::Result;
 use std::io::Write;
 
@@ -74,7 +74,11 @@ pub(crate) fn show(to: &mut impl Write, record: &Record, verdicts: &[Verdict]) -
     let large = "Data larger than a node's memory: 1 KiB values, half reads and half writes at a fixed rate";
     values(to, record, large, (large::NAME, &large::VALUES))?;
     moved(to, record)?;
+    scaled(to, record)?;
     refusals(to, record)?;
+    for line in &record.left_out {
+        writeln!(to, "\nleft out: {line}")?;
+    }
     show_verdicts(to, verdicts)
 }
 
@@ -167,6 +171,18 @@ fn moved(to: &mut impl Write, record: &Record) -> Result<()> {
         }
     }
     write_rows(to, "Slots that move from node to node and back, medians of the ways", &rows)
+}
+
+/// A line a size, a column a value.
+fn scaled(to: &mut impl Write, record: &Record) -> Result<()> {
+    let head = std::iter::once("size").chain(scale::VALUES).map(str::to_owned).collect();
+    let mut rows: Vec<Vec<String>> = vec![head];
+    for case in record.cases().into_iter().filter(|case| case.starts_with(scale::NAME)) {
+        let cell =
+            |value| record.median(case, scale::SUBJECT, value).map_or(NOTHING.to_owned(), short);
+        rows.push(std::iter::once(case.to_owned()).chain(scale::VALUES.map(cell)).collect());
+    }
+    write_rows(to, "What grows with what: the proxy at 5,000 requests a second", &rows)
 }
 
 /// A number with as many digits as say something.

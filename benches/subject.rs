@@ -257,6 +257,19 @@ pub(crate) fn cluster_of_ours(ground: &Ground) -> (Cluster, Subject) {
     (cluster, Subject { name: "proxy-nodes".to_owned(), started })
 }
 
+/// The same with so many slots.
+pub(crate) fn cluster_with_slots(ground: &Ground, slots: u16) -> (Cluster, Subject) {
+    let (cluster, started) = ours::cluster_with_slots(ground, slots);
+    (cluster, Subject { name: "proxy-nodes".to_owned(), started })
+}
+
+/// Our proxy in codis-proxy's place before these servers.
+pub(crate) fn proxy_before(ground: &Ground) -> Result<Subject> {
+    let started = ours::proxy(ground, &harness::program())?;
+    wait_until_it_answers("proxy", &started.addr);
+    Ok(Subject { name: "proxy".to_owned(), started })
+}
+
 fn clear(addr: &str) -> Result<()> {
     let mut client = Client::connect(addr).map_err(anyhow::Error::msg)?;
     let reply = client.command("FLUSHALL SYNC").map_err(anyhow::Error::msg)?;

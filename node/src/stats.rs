@@ -191,7 +191,8 @@ impl Stats {
     /// Requests that were called but for our own parts' words to each other.
     pub fn requests_of_clients(&self) -> u64 {
         let sum = |worker: &Arc<WorkerStats>| -> u64 {
-            let own = lookup(b"SLIPWAY").map_or(0, |command| worker.command(command.id).calls.get());
+            let own =
+                lookup(b"SLIPWAY").map_or(0, |command| worker.command(command.id).calls.get());
             let all: u64 = worker.commands.iter().map(|command| command.calls.get()).sum();
             all.saturating_sub(own)
         };

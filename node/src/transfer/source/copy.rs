@@ -1,7 +1,7 @@
 //! The copy: chunks in key order, with what changed behind it in between.
 
-use super::outbox::{Outbox, Undelivered};
 use super::courtesy::Turn;
+use super::outbox::{Outbox, Undelivered};
 use super::{Job, Order, Stop, install_capture};
 use crate::shared::Shared;
 use crate::transfer::chunk::{Position, Wanted, read_chunk};
@@ -171,11 +171,11 @@ pub(super) async fn again_after_grant(
         call_timeout: shared.transfers.limits.call_timeout,
     };
     reset(&outbox, &peer).await?;
-    copy_once(shared, job, (&peer, Reason::Repair), &capture, &mut outbox).await.map_err(|undelivered| {
-        match undelivered {
+    copy_once(shared, job, (&peer, Reason::Repair), &capture, &mut outbox).await.map_err(
+        |undelivered| match undelivered {
             Undelivered::StartAgain(why) => Stop::Failed(why),
             Undelivered::Stop(stop) => stop,
-        }
-    })?;
+        },
+    )?;
     super::handoff::ready_again(shared, job, &peer, attempt, outbox.sequence).await
 }
