@@ -71,7 +71,7 @@ struct Args {
     /// A server that runs already: NAME=HOST:PORT,PROCESS[,PROCESS…]
     #[arg(long)]
     attach: Vec<Attached>,
-    /// Keys of 64 bytes that move from node to node; 300,000 if small, 10,000,000 if full
+    /// Keys of 64 bytes that move from node to node; 1,000,000 if small, 10,000,000 if full
     #[arg(long)]
     move_keys: Option<u64>,
     /// Where the numbers (bench.json) and the plots go
@@ -208,7 +208,7 @@ impl Args {
     /// What moves from node to node.
     fn goods(&self) -> moves::Goods {
         let (keys, large_bytes) = match self.size {
-            Size::Small => (300_000, 256 << 20),
+            Size::Small => (1_000_000, 256 << 20),
             Size::Full => (10_000_000, 1 << 30),
         };
         moves::Goods { keys: self.move_keys.unwrap_or(keys), large_bytes }

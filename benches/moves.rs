@@ -1,7 +1,7 @@
 //! Slots that move from one of our nodes to another on this machine: how fast, what it costs, and what clients notice.
 //!
-//! One cluster of two nodes, a proxy and a controller, as an operator has them, with the settings it has when nothing is said. All slots go
-//! to and fro, a way a round; a round counts from the command to the moment when the last old copy is gone.
+//! One cluster of two nodes, a proxy and a controller, as an operator has them, with the settings it has when nothing is said. Slots go to and
+//! fro, a way a round; a round counts from the command to the moment when the last old copy is gone.
 
 use crate::case::mixed;
 use crate::cost::Cpu;
@@ -51,8 +51,8 @@ const SLOTS: u64 = 1024;
 /// A slot is almost empty with so many keys.
 const KEYS_OF_AN_EMPTY_SLOT: u64 = 4;
 
-/// Keys that move under load: more would only take longer.
-const KEYS_UNDER_LOAD: u64 = 300_000;
+/// About so many keys move under load: more would only take longer.
+const KEYS_UNDER_LOAD: u64 = 250_000;
 
 /// A large value.
 const LARGE_BYTES: u64 = 64 << 10;
@@ -99,23 +99,27 @@ impl Bench {
             ground.fill_short(SLOTS * KEYS_OF_AN_EMPTY_SLOT)?;
             self.rounds(&mut ground, EMPTY, |_, ground| {
                 let one = ground.one_slot()?;
-                let mut values = ground.go()?.values();
+                let mut values = ground.go(SLOTS)?.values();
                 values.push(("one_slot_ms", one));
                 Ok(values)
             })?;
         }
+        if wanted(LOADED) || wanted(SMALL) {
+            ground.fill_short(goods.keys)?;
+        }
         if wanted(LOADED) {
-            ground.fill_short(KEYS_UNDER_LOAD)?;
-            self.rounds(&mut ground, LOADED, Self::go_under_load)?;
+            // Slots as full as they are; as many of them as take some seconds.
+            let slots = (KEYS_UNDER_LOAD * SLOTS / goods.keys).clamp(1, SLOTS);
+            self.rounds(&mut ground, LOADED, |bench, ground| bench.go_under_load(ground, slots))?;
+            ground.gather()?;
         }
         if wanted(SMALL) {
-            ground.fill_short(goods.keys)?;
-            self.rounds(&mut ground, SMALL, |_, ground| Ok(ground.go()?.values()))?;
+            self.rounds(&mut ground, SMALL, |_, ground| Ok(ground.go(SLOTS)?.values()))?;
         }
         if wanted(LARGE) {
             ground.forget_all()?;
             ground.fill_large(goods.large_bytes / LARGE_BYTES)?;
-            self.rounds(&mut ground, LARGE, |_, ground| Ok(ground.go()?.values()))?;
+            self.rounds(&mut ground, LARGE, |_, ground| Ok(ground.go(SLOTS)?.values()))?;
         }
         Ok(())
     }
@@ -143,8 +147,8 @@ impl Bench {
         Ok(())
     }
 
-    /// Watches clients for a while, and again while all slots move.
-    fn go_under_load(&self, ground: &mut Ground) -> Result<Values> {
+    /// Watches clients for a while, and again while slots move.
+    fn go_under_load(&self, ground: &mut Ground, slots: u64) -> Result<Values> {
         let mut fleet = self.fleet(&ground.proxy, CLIENTS)?;
         let watch = |fleet: &mut Fleet, time| -> Result<Outcome> {
             let outcome = fleet.run(&mixed(), Pace::Open { rate: RATE, time })?;
@@ -154,7 +158,7 @@ impl Bench {
         watch(&mut fleet, self.time)?;
         let quiet = watch(&mut fleet, self.time * QUIET_TIMES)?;
         let (way, moving) = std::thread::scope(|scope| -> Result<(Way, Outcome)> {
-            let mover = scope.spawn(|| ground.go());
+            let mover = scope.spawn(|| ground.go(slots));
             let mut moving = watch(&mut fleet, self.time)?;
             while !mover.is_finished() {
                 moving.add(&watch(&mut fleet, self.time)?)?;
@@ -183,7 +187,7 @@ impl Ground {
         let (cluster, proxy) = cluster_of_ours(&bench.ground);
         let mut ground = Self { cluster, proxy, next: 1 };
         // All slots begin in one group.
-        ground.go().context("slots do not move")?;
+        ground.go(SLOTS).context("slots do not move")?;
         Ok(ground)
     }
 
@@ -207,14 +211,19 @@ impl Ground {
         Ok(())
     }
 
-    /// Moves all slots to the other group.
-    fn go(&mut self) -> Result<Way> {
+    /// Brings slots together that some way has parted.
+    fn gather(&mut self) -> Result<()> {
+        self.go(SLOTS).map(drop)
+    }
+
+    /// Moves the first `slots` slots to the other group.
+    fn go(&mut self, slots: u64) -> Result<Way> {
         let (source, target) = match self.next {
             2 => (Role::Source, Role::Target),
             _ => (Role::Target, Role::Source),
         };
         let before = [source, target, Role::Control].map(|role| self.cpu(role));
-        let report = self.migrate("0-1023", self.next)?;
+        let report = self.migrate(&format!("0-{}", slots - 1), self.next)?;
         let [source, target, control] = [source, target, Role::Control].map(|role| self.cpu(role));
         self.next = 3 - self.next;
         let [source_before, target_before, control_before] = before;

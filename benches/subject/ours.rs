@@ -32,9 +32,8 @@ pub(super) fn proxy(ground: &Ground, program: &Path) -> Result<Started> {
 }
 
 pub(super) fn proxy_before_nodes(ground: &Ground, _: &Path) -> Result<Started> {
-    let (cluster, mut started) = cluster(ground);
-    started._parts.push(Box::new(cluster));
-    Ok(started)
+    let (cluster, started) = cluster(ground);
+    Ok(Started { _parts: vec![Box::new(cluster)], ..started })
 }
 
 /// A whole cluster, and its proxy, which is measured for as long as the cluster is kept.
