@@ -17,12 +17,13 @@ pub(crate) fn lines(file: &Path) -> Result<Vec<String>> {
 fn line(verdict: &Json, record: &Json) -> String {
     let word = |name: &str| verdict[name].as_str().unwrap_or("?");
     let (case, subject) = (word("case"), word("subject"));
-    let against = match word("bar") {
+    let bar = bar(verdict);
+    let against = match bar {
         "added-to" => format!(" above {}", word("against")),
         "itself" | "at-least" => String::new(),
         _ => format!(" / {}", verdict["against"].as_str().unwrap_or("the best peer")),
     };
-    let sign = if word("bar") == "at-least" { ">=" } else { "<=" };
+    let sign = if bar == "at-least" { ">=" } else { "<=" };
     let what =
         format!("{case}: {} of {subject}{against} {sign} {}", word("value"), verdict["pass"]);
     let found = &verdict["found"];
@@ -39,16 +40,38 @@ fn line(verdict: &Json, record: &Json) -> String {
     }
 }
 
+/// Its name; who is compared with stands beside it, if it is always the same.
+fn bar(verdict: &Json) -> &str {
+    let bar = &verdict["bar"];
+    let named = || bar.as_object().and_then(|object| object.keys().next()).map(String::as_str);
+    bar.as_str().or_else(named).unwrap_or("?")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::verdict::Bar;
     use serde_json::json;
 
     fn verdict(standing: &str) -> Json {
         json!({
-            "case": "get64-P1-c50", "subject": "proxy", "value": "cpu_us", "bar": "ratio-to", "pass": 1.0,
+            "case": "get64-P1-c50", "subject": "proxy", "value": "cpu_us", "bar": Bar::RatioTo("predixy"), "pass": 1.0,
             "against": "predixy", "found": { "median": 0.95, "low": 0.9, "high": 1.04 }, "standing": standing,
         })
+    }
+
+    #[test]
+    fn each_kind_of_line_is_named_as_it_is_written_down() {
+        let nothing = json!({ "refused": {} });
+        let with = |bar: Bar| {
+            let mut verdict = verdict("pass");
+            verdict["bar"] = json!(bar);
+            line(&verdict, &nothing)
+        };
+        assert!(with(Bar::AddedTo("predixy")).contains("cpu_us of proxy above predixy <= 1.0"));
+        assert!(with(Bar::RatioToTheBest).contains("cpu_us of proxy / predixy <= 1.0"));
+        assert!(with(Bar::Itself).contains("cpu_us of proxy <= 1.0"));
+        assert!(with(Bar::AtLeast).contains("cpu_us of proxy >= 1.0"));
     }
 
     #[test]
