@@ -35,7 +35,10 @@ fn line(verdict: &Json, record: &Json) -> String {
         "fail" => format!("FAIL {what}: {found}"),
         _ => match record["refused"][case][subject].as_str() {
             Some(why) => format!("FAIL {what}: {why}"),
-            None => format!("NOT CHECKED {what}: not measured, or nobody to compare with"),
+            None if lacks_peer(verdict, record) => {
+                format!("NOT CHECKED {what}: there is nobody to compare with")
+            }
+            None => format!("FAIL {what}: not measured"),
         },
     }
 }
@@ -45,6 +48,19 @@ fn bar(verdict: &Json) -> &str {
     let bar = &verdict["bar"];
     let named = || bar.as_object().and_then(|object| object.keys().next()).map(String::as_str);
     bar.as_str().or_else(named).unwrap_or("?")
+}
+
+/// Whether the one to compare with was not found.
+fn lacks_peer(verdict: &Json, record: &Json) -> bool {
+    let bar = &verdict["bar"];
+    let peer = bar.as_object().and_then(|object| object.values().next());
+    let is_there = |peer: &Json| {
+        record["subjects"].as_array().is_some_and(|all| all.iter().any(|one| &one["name"] == peer))
+    };
+    match peer {
+        Some(peer) => !is_there(peer),
+        None => bar == "ratio-to-the-best" && verdict["against"].is_null(),
+    }
 }
 
 #[cfg(test)]
@@ -85,6 +101,11 @@ mod tests {
         assert!(start("open").starts_with("FAIL"));
         assert!(start("fail").starts_with("FAIL"));
         assert!(start("missing").starts_with("NOT CHECKED"));
+        let there = json!({ "refused": {}, "subjects": [{ "name": "predixy" }] });
+        assert!(line(&verdict("missing"), &there).starts_with("FAIL"), "it could have been");
+        let mut alone = verdict("missing");
+        alone["bar"] = json!(Bar::Itself);
+        assert!(line(&alone, &nothing).starts_with("FAIL"), "nobody else is needed");
         let refused = json!({ "refused": { "get64-P1-c50": { "proxy": "it has ended" } } });
         let line = line(&verdict("missing"), &refused);
         assert!(line.starts_with("FAIL") && line.ends_with("it has ended"), "{line}");

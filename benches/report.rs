@@ -76,8 +76,9 @@ pub(crate) fn show(to: &mut impl Write, record: &Record, verdicts: &[Verdict]) -
     moved(to, record)?;
     scaled(to, record)?;
     refusals(to, record)?;
+    writeln!(to)?;
     for line in &record.left_out {
-        writeln!(to, "\nleft out: {line}")?;
+        writeln!(to, "left out: {line}")?;
     }
     show_verdicts(to, verdicts)
 }
