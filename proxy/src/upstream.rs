@@ -509,7 +509,8 @@ impl Core {
                 view.consume(len);
             }
             Origin::Passage(slot, key) => {
-                aftermath.passages.push((slot, key, Verdict::of(bytes)));
+                let verdict = Verdict::of(bytes, &key);
+                aftermath.passages.push((slot, key, verdict));
                 view.consume(len);
             }
             Origin::Watch { session, number, keys } => {

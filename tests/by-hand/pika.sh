@@ -10,10 +10,11 @@
 #   SLIPWAY_BIN                   target/release/slipway by default
 #   SLOTS RATE KEYS               how many slots move (64), under how many requests a second on exactly those (1000), with how many keys (6400)
 #   IDLE_KEYS                     keys of the slot that moves without traffic (20000)
+#   BIG_SLOT_KEYS                 keys of the slot that moves in big-slot, besides those of the traffic (1000000)
 #   KEEP=1                        keep the directory of data and logs
 #
 # Scenarios: ours-METHOD-SENDERS and codis-METHOD-SENDERS, who is the proxy, the dashboard's migration_method (semi-async or sync) and Pika's
-# slotmigrate-thread-num; idle; two-proxies; dashboard-killed; home; password; stream. By default all that can be run.
+# slotmigrate-thread-num; idle; big-slot; two-proxies; dashboard-killed; home; password; stream. By default all that can be run.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
@@ -21,6 +22,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 PIKA_CONF=${PIKA_CONF:-$(dirname "$PIKA")/pika.conf} CODIS_PROXY=${CODIS_PROXY:-}
 SLIPWAY_BIN=${SLIPWAY_BIN:-$PWD/target/release/slipway}
 SLOTS=${SLOTS:-64} RATE=${RATE:-1000} KEYS=${KEYS:-6400} IDLE_KEYS=${IDLE_KEYS:-20000}
+BIG_SLOT_KEYS=${BIG_SLOT_KEYS:-1000000}
 product=by-hand
 # What a client may see, in microseconds.
 p999_max=20000 max_max=200000
@@ -33,8 +35,8 @@ source tests/by-hand/words.sh
 # pika NAME SENDERS: the read cache as delivered, but for sorted sets, of which it forgets writes without any move.
 pika() {
     local name=$1 senders=$2
-    # It takes these ports too.
-    ports 0 1000 2000
+    # It takes these ports too, and ends if one is taken.
+    ports 0 1000 2000 10001
     mkdir -p "$dir/$name"
     sed -E -e "s|^(port) *:.*|\1 : ${addr#*:}|" -e "s|: *\./|: $dir/$name/|" -e "s|^# *(network-interface) *:.*|\1 : lo|" \
         -e "s|^(slotmigrate) *:.*|\1 : yes|" -e "s|^(slotmigrate-thread-num) *:.*|\1 : $senders|" -e "s|^(maxclients) *:.*|\1 : 5000|" \
@@ -201,7 +203,7 @@ moves() {
 
 # --- The other scenarios. ---
 
-# One big slot without traffic, by each proxy that is there.
+# One big slot without traffic, by each proxy that is there. A slot without keys moves before it: nodes that a proxy meets then are known.
 idle() {
     local who
     declare -A speed=()
@@ -213,6 +215,7 @@ idle() {
         check "the keys are there" within 300 loads_run
         local keys
         keys=$(at_node 1 SLOTSINFO 0 1 | tail -n 1)
+        move 1 1 2 60
         move 0 0 2 600
         speed[$who]=$((keys * 1000 / took_ms))
         printf '     %s: %s keys in %s ms: %s keys/s\n' "$scenario" "$keys" "$took_ms" "${speed[$who]}"
@@ -223,6 +226,22 @@ idle() {
     done
     scenario=idle
     [[ -z $CODIS_PROXY ]] || check "at least half as fast as codis-proxy: ${speed[ours]} and ${speed[codis]} keys/s" test $((speed[ours] * 2)) -ge "${speed[codis]}"
+}
+
+# filled write|read NODE
+filled() { tests/by-hand/fill.py "$1" "${nodes[$2 - 1]%:*}" "${nodes[$2 - 1]#*:}" 0 "$BIG_SLOT_KEYS"; }
+
+big_slot() {
+    product semi-async 8 ours
+    check "$BIG_SLOT_KEYS keys are written" filled write 1
+    SLOTS=1 loads_of 1
+    move 1 1 2 60
+    move 0 0 2 900
+    printf '     %s: %s keys and those of the traffic in %s ms: %s keys/s\n' "$scenario" "$BIG_SLOT_KEYS" "$took_ms" $((BIG_SLOT_KEYS * 1000 / took_ms))
+    judge
+    check "all that was written before is at the target" filled read 2
+    check "the source's index has nothing left" source_is_empty 1
+    stop_all
 }
 
 kill_dashboard() {
@@ -301,7 +320,7 @@ password=''
 scenarios=("$@")
 if [[ $# -eq 0 ]]; then
     for who in ours ${CODIS_PROXY:+codis}; do scenarios+=("$who-semi-async-1" "$who-semi-async-8" "$who-sync-1" "$who-sync-8"); done
-    scenarios+=(idle two-proxies dashboard-killed home password stream)
+    scenarios+=(idle big-slot two-proxies dashboard-killed home password stream)
 fi
 "$SLIPWAY_BIN" --version
 for scenario in "${scenarios[@]}"; do
@@ -310,6 +329,7 @@ for scenario in "${scenarios[@]}"; do
         ours-semi-async-* | codis-semi-async-*) moves semi-async "${scenario##*-}" "${scenario%%-*}" ;;
         ours-sync-* | codis-sync-*) moves sync "${scenario##*-}" "${scenario%%-*}" ;;
         idle) idle ;;
+        big-slot) big_slot ;;
         two-proxies) moves semi-async 8 ours ours ;;
         dashboard-killed) dashboard_killed ;;
         home) home ;;

@@ -14,6 +14,7 @@ use parking_lot::Mutex;
 use protocol::frame::Value;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
@@ -33,6 +34,15 @@ const CACHE_BEGINS: Duration = Duration::from_millis(100);
 pub struct Known {
     nodes: DashMap<String, Memory>,
     noted: Mutex<Noted>,
+    /// How many noted keys nodes had to be made to list.
+    pub(crate) listed: Listed,
+}
+
+/// Keys that were listed, before their slot was locked and when it was.
+#[derive(Debug, Default)]
+pub(crate) struct Listed {
+    pub(crate) before: AtomicU64,
+    pub(crate) locked: AtomicU64,
 }
 
 /// Keys that were written by commands which list nothing. When the newer ones are too many, the older ones are forgotten, and every node must

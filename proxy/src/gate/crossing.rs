@@ -1,8 +1,9 @@
 //! How requests of a slot that moves key by key get to the target: the source is told to move their keys, and they follow. What is decided is in
 //! [`super::passage`]; here it is carried out.
 
-use super::passage::{Bounds, Look, Means, PROBED, Passage};
+use super::passage::{Bounds, Look, Means, Passage};
 use super::{Gate, HeldEnd, PlacedKey, Verdict};
+use crate::foreign::probe;
 use crate::plan::Request;
 use crate::request::{FlavourIndex, Kept, Origin};
 use crate::routes::NodeIndex;
@@ -21,15 +22,15 @@ const MAX_BULKS: &[u8] = b"200";
 const MAX_BYTES: &[u8] = b"33554432";
 
 impl Verdict {
-    /// What a reply to the words of [`Means`] says: so many keys have been moved, nothing is there, or why not.
-    pub(crate) fn of(reply: &[u8]) -> Self {
+    /// What a reply to the words of [`Means`] about a key says: so many keys have been moved, nothing is there, or why not.
+    pub(crate) fn of(reply: &[u8], key: &[u8]) -> Self {
         let told = match decode(reply) {
             Ok(Some((Value::Int(0..), _))) => None,
             Ok(Some((Value::Error(line), _))) => Some(line),
-            Ok(Some((value, _))) => match value.as_items() {
-                Some([_, found]) if found.as_items().is_some_and(<[Value]>::is_empty) => None,
-                Some([_, Value::Array(_)]) => Some("it is not moved yet".to_owned()),
-                _ => Some("its answer is nonsense".to_owned()),
+            Ok(Some((value, _))) => match probe::says(&value, key) {
+                Some(false) => None,
+                Some(true) => Some("it is not moved yet".to_owned()),
+                None => Some("its answer is nonsense".to_owned()),
             },
             _ => Some("its answer is nonsense".to_owned()),
         };
@@ -158,8 +159,8 @@ impl Worker {
                 say(&[word, host, port, limit, MAX_BULKS, MAX_BYTES, key]);
             }
             Means::Probe => {
-                for kind in PROBED {
-                    say(&[b"PKSCANRANGE", kind.as_bytes(), key, key, b"LIMIT", b"1"]);
+                for words in probe::all(slot, key) {
+                    say(&words.iter().map(Vec::as_slice).collect::<Vec<_>>());
                 }
             }
         }

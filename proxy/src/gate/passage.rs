@@ -6,6 +6,7 @@
 //! Invariant: two requests of one session, or of one key, leave in the order they came. Others may overtake: a key that cannot be moved holds up
 //! nothing but itself and those who asked for it.
 
+use crate::foreign::probe;
 use crate::request::{FlavourIndex, Kept, Origin};
 use crate::routes::NodeIndex;
 use smallvec::SmallVec;
@@ -38,19 +39,17 @@ pub(crate) enum Means {
     TagOne,
     /// SLOTSMGRTTAGONE-ASYNC of codis-server, which moves it without a stop.
     TagOneAsync,
-    /// PKSCANRANGE of Pika, once a type, which reads past the cache: a migration of the node's own moves the key.
+    /// The questions of [`probe`]: a migration of the node's own moves the key. As long as it lists the key it may still send something of it
+    /// to the target, if only DEL, for a list which was not there any more.
     Probe,
 }
-
-/// The types that PKSCANRANGE knows. Streams are moved by nothing.
-pub(crate) const PROBED: [&str; 5] = ["string", "hash", "set", "list", "zset"];
 
 impl Means {
     /// How many answers belong to one key.
     fn answers(self) -> usize {
         match self {
             Self::TagOne | Self::TagOneAsync => 1,
-            Self::Probe => PROBED.len(),
+            Self::Probe => probe::ANSWERS,
         }
     }
 }
@@ -370,11 +369,11 @@ mod tests {
     }
 
     #[test]
-    fn a_probed_key_is_gone_when_no_type_has_it() {
+    fn a_probed_key_is_gone_when_no_answer_has_it() {
         let now = Instant::now();
-        for (answers, is_gone) in
-            [([true; PROBED.len()], true), ([true, true, false, true, true], false)]
-        {
+        let mut listed = [true; probe::ANSWERS];
+        listed[2] = false;
+        for (answers, is_gone) in [([true; probe::ANSWERS], true), (listed, false)] {
             let mut passage = passage(Means::Probe, &["1a"]);
             passage.look(now, 9);
             for (number, absent) in answers.into_iter().enumerate() {
