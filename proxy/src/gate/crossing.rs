@@ -8,13 +8,14 @@ use crate::plan::Request;
 use crate::request::{FlavourIndex, Kept, Origin};
 use crate::routes::NodeIndex;
 use crate::session::replies::Frame;
-use crate::upstream::Key;
+use crate::upstream::{Key, Upstream};
 use crate::worker::Worker;
 use cluster::Slot;
 use protocol::command::lookup;
 use protocol::frame::{Value, decode};
 use protocol::slicer::{Args, slice_request};
 use smallvec::SmallVec;
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
 /// What codis-server may send to a target in one go, as the dashboard has it by default.
@@ -37,6 +38,9 @@ impl Verdict {
         told.map_or(Self::Gone, Self::Again)
     }
 }
+
+/// Keys of one question to codis-server: all of them come over together.
+const BATCH_KEYS: usize = 64;
 
 /// Whether a command that runs on a connection of its own may go to the target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -116,55 +120,66 @@ impl Worker {
         }
     }
 
-    /// Asks the source to move keys; those that it cannot be asked for are tried again.
+    /// Asks the source to move keys, or whether it has them; those that it cannot be asked for are tried again.
     fn ask_all(self: &Rc<Self>, slot: Slot, passage: &mut Passage, keys: Vec<PlacedKey>) -> Asked {
-        let (source, means, mut asked) = (passage.source, passage.means, Asked::All);
-        for key in keys {
-            if !self.ask_to_move(slot, source, means, &key) {
-                let why = format!("{} cannot be reached", self.routes.addr(source));
-                passage.unasked(key, &why, self.now());
+        let mut asked = Asked::All;
+        let mut by_flavour: BTreeMap<FlavourIndex, Vec<Rc<[u8]>>> = BTreeMap::new();
+        for (flavour, key) in keys {
+            by_flavour.entry(flavour).or_default().push(key);
+        }
+        for (flavour, mut keys) in by_flavour {
+            // A big key takes its time: nothing else shall wait behind it.
+            let lane = self.config.upstream.connections;
+            let upstream = self.upstream(Key { node: passage.source, lane, flavour });
+            let mut later = Vec::new();
+            if !upstream.is_up() {
                 asked = Asked::Again;
+                let why = format!("{} cannot be reached", self.routes.addr(passage.source));
+                keys.drain(..).for_each(|key| passage.unasked((flavour, key), &why, self.now()));
+            } else if passage.means == Means::TagOneAsync {
+                later =
+                    keys.split_off(if upstream.is_idle() { keys.len().min(BATCH_KEYS) } else { 0 });
             }
+            for key in later {
+                asked = Asked::Again;
+                passage.put_off((flavour, key), self.now());
+            }
+            self.metrics.passage_asks.add(keys.len() as u64);
+            self.question(slot, passage.means, &upstream, keys);
         }
         asked
     }
 
-    /// Asks the source to move a key, or whether it has it, if it can be asked.
-    fn ask_to_move(
-        self: &Rc<Self>,
-        slot: Slot,
-        source: NodeIndex,
-        means: Means,
-        key: &PlacedKey,
-    ) -> bool {
-        let (flavour, key) = key;
-        // A big key takes its time: nothing else shall wait behind it.
-        let lane = self.config.upstream.connections;
-        let upstream = self.upstream(Key { node: source, lane, flavour: *flavour });
+    /// Puts the questions.
+    fn question(&self, slot: Slot, means: Means, upstream: &Rc<Upstream>, keys: Vec<Rc<[u8]>>) {
         let target = self.routes.addr(self.routes.route(slot).node);
-        let Some((host, port)) = target.rsplit_once(':') else { return false };
-        if !upstream.is_up() {
-            return false;
-        }
-        self.metrics.passage_asks.add(1);
+        // An address that is none cannot have been filled.
+        let (host, port) = target.rsplit_once(':').unwrap_or((&target, ""));
         let limit = self.config.foreign.move_timeout.as_millis().to_string();
         let (host, port, limit) = (host.as_bytes(), port.as_bytes(), limit.as_bytes());
-        let say = |words: &[&[u8]]| {
-            upstream.say_bytes(self, Origin::Passage(slot, Rc::clone(key)), words);
+        let say = |keys: Rc<[Rc<[u8]>]>, words: &[&[u8]]| {
+            upstream.say_bytes(self, Origin::Passage(slot, keys), words);
         };
-        match means {
-            Means::TagOne => say(&[b"SLOTSMGRTTAGONE", host, port, limit, key]),
-            Means::TagOneAsync => {
-                let word = b"SLOTSMGRTTAGONE-ASYNC";
-                say(&[word, host, port, limit, MAX_BULKS, MAX_BYTES, key]);
+        if means == Means::TagOneAsync {
+            if !keys.is_empty() {
+                let mut words = vec![b"SLOTSMGRTTAGONE-ASYNC".as_slice(), host, port, limit];
+                words.extend([MAX_BULKS, MAX_BYTES]);
+                words.extend(keys.iter().map(|key| &**key));
+                say(keys.as_slice().into(), &words);
             }
-            Means::Probe => {
-                for words in probe::all(slot, key) {
-                    say(&words.iter().map(Vec::as_slice).collect::<Vec<_>>());
-                }
+            return;
+        }
+        for key in keys {
+            let alone: Rc<[Rc<[u8]>]> = Rc::new([Rc::clone(&key)]);
+            if means == Means::TagOne {
+                say(alone, &[b"SLOTSMGRTTAGONE", host, port, limit, &key]);
+                continue;
+            }
+            for words in probe::all(slot, &key) {
+                let words: Vec<&[u8]> = words.iter().map(Vec::as_slice).collect();
+                say(Rc::clone(&alone), &words);
             }
         }
-        true
     }
 
     /// The source of a passage has said something of a key. The slot is to be settled then.

@@ -37,7 +37,8 @@ pub(crate) enum Verdict {
 pub(crate) enum Means {
     /// SLOTSMGRTTAGONE of Pika, which moves it.
     TagOne,
-    /// SLOTSMGRTTAGONE-ASYNC of codis-server, which moves it without a stop.
+    /// SLOTSMGRTTAGONE-ASYNC of codis-server, which moves it without a stop. Only one may be on its way on a connection: to what comes behind it
+    /// codis-server answers first.
     TagOneAsync,
     /// The questions of [`probe`]: a migration of the node's own moves the key. As long as it lists the key it may still send something of it
     /// to the target, if only DEL, for a list which was not there any more.
@@ -238,6 +239,14 @@ impl Passage {
         }
     }
 
+    /// The question is not put now: others are on their way where only one may be.
+    pub(crate) fn put_off(&mut self, key: PlacedKey, now: Instant) {
+        let Some(Progress::Asked { tries, .. }) = self.keys.get(&key) else { return };
+        let again = Progress::Again { at: now + AGAIN_FIRST, tries: *tries };
+        self.asks = self.asks.saturating_sub(1);
+        self.keys.insert(key, again);
+    }
+
     fn remember_gone(&mut self, key: PlacedKey) {
         if self.gone >= self.gone_max {
             self.keys.retain(|_, progress| *progress != Progress::Gone);
@@ -353,6 +362,17 @@ mod tests {
         // Whoever waited has been told.
         passage.pop();
         assert_eq!(passage.due_at(), None, "nobody waits");
+    }
+
+    #[test]
+    fn a_question_that_is_put_off_is_put_soon_and_counts_as_no_try() {
+        let now = Instant::now();
+        let mut passage = passage(Means::TagOneAsync, &["1a"]);
+        for _ in 0..AGAIN_MAX.as_millis() {
+            assert_eq!(passage.look(now + AGAIN_FIRST, 9).ask, [key("a")]);
+            passage.put_off(key("a"), now);
+            assert_eq!((passage.asks(), passage.due_at()), (0, Some(now + AGAIN_FIRST)));
+        }
     }
 
     #[test]
