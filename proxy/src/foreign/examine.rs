@@ -12,6 +12,7 @@ mod refusal;
 mod relist;
 mod slot;
 
+pub(crate) use letters::drop_absent;
 pub(crate) use node::line;
 pub use node::{Node, look as look_at_node};
 pub use refusal::Refusal;

@@ -21,9 +21,7 @@ pub(super) async fn put_right(
     while let Some(members) = pages.next(link).await? {
         for stray in strays(link, &members).await? {
             let key = &stray[1..];
-            if !exists(link, key).await? {
-                take_off(link, slot, &stray).await?;
-            }
+            drop_absent(link, slot, &stray).await?;
             if exists(link, key).await? {
                 if !hyperloglogs(link, &[key]).await?.is_empty() {
                     return Ok(Err(Refusal::HyperLogLog { key: shown(key) }));
@@ -52,6 +50,25 @@ async fn strays(link: &mut Link, members: &[Vec<u8>]) -> Result<Vec<Vec<u8>>, Li
     Ok(strays)
 }
 
+/// Takes an entry off whose key is not there, as what has expired goes on being listed. Those of streams stay, of which nobody can tell.
+pub(crate) async fn drop_absent(
+    link: &mut Link,
+    slot: Slot,
+    member: &[u8],
+) -> Result<(), LinkError> {
+    let Some((letter, key)) = member.split_first() else { return Ok(()) };
+    let is_known = probe::KINDS.iter().any(|(_, known)| known == letter);
+    if !is_known || exists(link, key).await? {
+        return Ok(());
+    }
+    let of_tag = tag_hash(key).map(|hash| format!("_internal:slottag:4migrate:{hash}"));
+    let of_slot = format!("_internal:slotkey:4migrate:{slot}");
+    for list in [Some(of_slot), of_tag].into_iter().flatten() {
+        link.ask(&[b"SREM", list.as_bytes(), member]).await?;
+    }
+    Ok(())
+}
+
 /// Whether the key is there as anything.
 async fn exists(link: &mut Link, key: &[u8]) -> Result<bool, LinkError> {
     let asked = probe::KINDS.map(|(kind, _)| probe::there(kind, key));
@@ -61,13 +78,4 @@ async fn exists(link: &mut Link, key: &[u8]) -> Result<bool, LinkError> {
         exists |= probe::says(&link.answer().await?, key) != Some(false);
     }
     Ok(exists)
-}
-
-async fn take_off(link: &mut Link, slot: Slot, member: &[u8]) -> Result<(), LinkError> {
-    let of_tag = tag_hash(&member[1..]).map(|hash| format!("_internal:slottag:4migrate:{hash}"));
-    let of_slot = format!("_internal:slotkey:4migrate:{slot}");
-    for list in [Some(of_slot), of_tag].into_iter().flatten() {
-        link.ask(&[b"SREM", list.as_bytes(), member]).await?;
-    }
-    Ok(())
 }
