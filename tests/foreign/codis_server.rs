@@ -106,10 +106,10 @@ fn what_many_clients_write_at_once_is_not_replaced_by_what_comes_over() {
     world.dashboard.create_action(SLOT.into(), 2).unwrap();
     std::thread::scope(|scope| {
         let moved = scope.spawn(|| world.run());
-        for keys in keys.chunks(20) {
+        for keys in keys.chunks(2) {
             let world = &world;
             scope.spawn(move || {
-                // In one packet, so that all are asked for at once.
+                // In one packet, so that both are asked for at once.
                 let mut client = world.client();
                 let words = keys.iter().rev().map(|key| format!("SET {key} new\r\n"));
                 client.send(words.collect::<String>().as_bytes()).unwrap();

@@ -131,18 +131,20 @@ impl Worker {
             // A big key takes its time: nothing else shall wait behind it.
             let lane = self.config.upstream.connections;
             let upstream = self.upstream(Key { node: passage.source, lane, flavour });
-            let mut later = Vec::new();
-            if !upstream.is_up() {
+            let may_ask = match passage.means {
+                _ if !upstream.is_up() => 0,
+                Means::TagOneAsync if !upstream.is_idle() => 0,
+                Means::TagOneAsync => BATCH_KEYS,
+                Means::TagOne | Means::Probe => usize::MAX,
+            };
+            for key in keys.split_off(may_ask.min(keys.len())) {
                 asked = Asked::Again;
-                let why = format!("{} cannot be reached", self.routes.addr(passage.source));
-                keys.drain(..).for_each(|key| passage.unasked((flavour, key), &why, self.now()));
-            } else if passage.means == Means::TagOneAsync {
-                later =
-                    keys.split_off(if upstream.is_idle() { keys.len().min(BATCH_KEYS) } else { 0 });
-            }
-            for key in later {
-                asked = Asked::Again;
-                passage.put_off((flavour, key), self.now());
+                if upstream.is_up() {
+                    passage.put_off((flavour, key), self.now());
+                } else {
+                    let why = format!("{} cannot be reached", self.routes.addr(passage.source));
+                    passage.unasked((flavour, key), &why, self.now());
+                }
             }
             self.metrics.passage_asks.add(keys.len() as u64);
             self.question(slot, passage.means, &upstream, keys);
