@@ -108,8 +108,15 @@ async fn examine_all(
     from.check(config.slot_count)?;
     to.check(config.slot_count)?;
     let path = path(config, moved, &from).await?;
-    tokio::try_join!(known.await_index(config, &from), known.await_index(config, &to))?;
     from.check_idle()?;
+    tokio::try_join!(known.await_index(config, &from), known.await_index(config, &to))?;
+    if path == Path::Async {
+        let now = node::look(&mut source, moved.source, moved.slot).await?;
+        // Somebody else's SLOTSRELOAD would list again what has just left, and the node's own migration goes by the list.
+        if now.is_reloading {
+            return Err(Refusal::Reloading { node: now.addr, seconds: now.reload_seconds });
+        }
+    }
     known.clear_cache(&mut target, &to, moved.slot).await?;
     slot::check_absent(&mut target, moved).await?;
     let depth = depth(config, WrongLetters::Leave);

@@ -296,7 +296,8 @@ async fn reload(config: &Config, addr: &str) -> Result<String, String> {
             Some(began) if !(node.is_reloading && node.reload_began == began) => {
                 return Ok(node.run_id);
             }
-            None if !node.is_reloading => {
+            // Beside a migration of the node's own it would list again what has just left, and the migration goes by the list.
+            None if !node.is_reloading && node.migrating.is_none() => {
                 let answer = link.ask(&[b"SLOTSRELOAD"]).await.map_err(|e| e.to_string())?;
                 began = start(&answer).filter(|start| *start != node.reload_began);
             }
