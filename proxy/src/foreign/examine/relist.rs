@@ -21,11 +21,8 @@ pub(super) async fn relist(link: &mut Link, slot: Slot, key: &[u8]) -> Result<()
         link.send([&[b"WATCH", key][..], &[b"TYPE", key], &[b"EXISTS", key]]).await?;
         link.answer().await?;
         let kind = Kind::read(&link.answer().await?, &link.answer().await?);
-        let command = match kind.exists {
-            true => nothing_new(link, &kind, key).await?.map(|words| (kind, words)),
-            false => None,
-        };
-        let Some((kind, words)) = command else {
+        let words = if kind.exists { nothing_new(link, &kind, key).await? } else { None };
+        let Some(words) = words else {
             link.ask(&[b"UNWATCH"]).await?;
             return Ok(());
         };
