@@ -13,7 +13,7 @@ use doubles::pika::{Fault, Settings};
 use doubles::{Running, codis_server, pika};
 use protocol::frame::Value;
 use proxy::config::FractionalScores;
-use proxy::foreign::examine::{Move, Path, Ready, Refusal, examine, prepare};
+use proxy::foreign::examine::{Move, Path, Ready, Refusal, examine, look_at_node, prepare};
 use proxy::foreign::known::Known;
 use proxy::foreign::link::Link;
 use proxy::{Config, Dialect};
@@ -444,6 +444,51 @@ async fn a_source_that_migrates_by_itself_is_waited_for() {
     let said = pair.examine("key").await;
     let Err(Refusal::Migrating { slot, target, .. }) = said else { panic!("{said:?}") };
     assert_eq!((slot, target), (number.to_string(), pair.target.addr.clone()));
+}
+
+/// What it would list again has just left, and the migration goes by the list.
+#[tokio::test]
+async fn keys_are_not_listed_anew_beside_a_migration_of_the_nodes_own() {
+    let mut pair = Pair::new().await;
+    let (host, port) = pair.target.addr.split_once(':').unwrap();
+    let number = slot("other");
+    let order = format!("SLOTSMGRTTAGSLOT-ASYNC {host} {port} 1000 200 1000000 {number} 10");
+    pair.source.ask_all(&["SET other v", "DOUBLE PACE 300", &order]).await;
+    pair.known.attach(&pair.config, &pair.source.addr);
+    let addr = pair.source.addr.clone();
+    let mut link = Link::open(&pair.config, &addr, PATIENCE).await.unwrap();
+    let mut looks = 0;
+    loop {
+        let node = look_at_node(&mut link, &addr, number).await.unwrap();
+        if node.migrating.is_none() {
+            break;
+        }
+        assert_eq!((node.is_reloading, node.reload_began.as_str()), (false, ""));
+        looks += 1;
+        sleep(Duration::from_millis(5)).await;
+    }
+    assert!(looks > 1, "{looks}");
+    assert!(pair.examine("key").await.is_ok(), "it is listed now");
+}
+
+/// Between nodes with a password.
+#[tokio::test]
+async fn a_node_that_lists_its_keys_anew_for_somebody_else_migrates_no_slot_by_itself() {
+    let mut config = config();
+    config.node_password = Some("secret".to_owned());
+    let pause = Duration::from_millis(200);
+    let settings =
+        || Settings { password: "secret".to_owned(), background: pause, ..Settings::default() };
+    let (source, target) = (
+        Node::of(pika::start(free().await, settings()).unwrap(), &config).await,
+        Node::of(pika::start(free().await, settings()).unwrap(), &config).await,
+    );
+    let mut pair = Pair { config: Arc::new(config), known: Arc::default(), source, target };
+    assert!(pair.examine("key").await.is_ok());
+    pair.source.ask_all(&["SLOTSRELOAD"]).await;
+    let said = pair.examine_once("key").await;
+    assert!(matches!(said, Err(Refusal::Reloading { .. })), "{said:?}");
+    assert!(pair.examine("key").await.is_ok());
 }
 
 #[tokio::test]

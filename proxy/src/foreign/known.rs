@@ -14,6 +14,7 @@ use parking_lot::Mutex;
 use protocol::frame::Value;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
@@ -37,6 +38,15 @@ const CACHE_BEGINS: Duration = Duration::from_millis(100);
 pub struct Known {
     nodes: DashMap<String, Memory>,
     noted: Mutex<Noted>,
+    /// How many noted keys nodes had to be made to list.
+    pub(crate) listed: Listed,
+}
+
+/// Keys that were listed, before their slot was locked and when it was.
+#[derive(Debug, Default)]
+pub(crate) struct Listed {
+    pub(crate) before: AtomicU64,
+    pub(crate) locked: AtomicU64,
 }
 
 /// Keys that were written by commands which list nothing. When the newer ones are too many, the older ones are forgotten, and every node must
@@ -317,7 +327,8 @@ async fn reload(config: &Config, addr: &str) -> Result<String, String> {
             Some(began) if !(node.is_reloading && node.reload_began == began) => {
                 return Ok(node.run_id);
             }
-            None if !node.is_reloading => {
+            // Beside a migration of the node's own it would list again what has just left, and the migration goes by the list.
+            None if !node.is_reloading && node.migrating.is_none() => {
                 let answer = link.ask(&[b"SLOTSRELOAD"]).await.map_err(|e| e.to_string())?;
                 began = start(&answer).filter(|start| *start != node.reload_began);
             }
