@@ -16,6 +16,7 @@ mod hyperloglog;
 mod key;
 mod list;
 mod parse;
+mod restore;
 mod scan;
 mod server;
 mod set;
@@ -217,6 +218,7 @@ const FAMILIES: &[Table] = &[
     hyperloglog::TABLE,
     key::TABLE,
     list::TABLE,
+    restore::TABLE,
     server::TABLE,
     set::TABLE,
     slipway::TABLE,

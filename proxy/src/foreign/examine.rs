@@ -91,7 +91,7 @@ async fn examine_all(
     let (mut source, mut target) = (source?, target?);
     match (source.dialect(), target.dialect()) {
         (Dialect::Pika, Dialect::Pika | Dialect::Slipway) => {}
-        (Dialect::CodisServer, Dialect::CodisServer) => {}
+        (Dialect::CodisServer, Dialect::CodisServer | Dialect::Slipway) => {}
         (from_is, to_is) => {
             let (from, to) = (moved.source.to_owned(), moved.target.to_owned());
             return Err(Refusal::Pair { from, from_is, to, to_is });
