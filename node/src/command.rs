@@ -40,6 +40,7 @@ pub use blocking::{Found, Wish};
 pub(crate) use codis::{Order, order};
 pub(crate) use hyperloglog::refresh;
 pub(crate) use slipway::{Word, word};
+pub(crate) use zset::score_in;
 
 /// The arguments of a request; 0 is the command's name.
 #[derive(Clone, Copy, Debug)]

@@ -1,4 +1,4 @@
-//! Whether a slot can leave a node that is not ours (`docs/FOREIGN.md`, "Before a slot moves"), in two steps: [`examine`] before it is locked, and
+//! Whether a slot can move key by key, from a node that is not ours or to one (`docs/FOREIGN.md`, "Before a slot moves"), in two steps: [`examine`] before it is locked, and
 //! [`prepare`] when it is.
 //!
 //! What would stop the move half-way, or silently damage a value, is said here with its remedy, and the slot stays where it is. Nothing is
@@ -6,6 +6,7 @@
 //! that comes home. Each step takes at most `foreign.examine_timeout`; clients of the slot wait for the second only.
 
 mod node;
+mod ours;
 mod refusal;
 mod relist;
 mod slot;
@@ -92,6 +93,7 @@ async fn examine_all(
     match (source.dialect(), target.dialect()) {
         (Dialect::Pika, Dialect::Pika | Dialect::Slipway) => {}
         (Dialect::CodisServer, Dialect::CodisServer | Dialect::Slipway) => {}
+        (Dialect::Slipway, Dialect::Pika | Dialect::CodisServer) => {}
         (from_is, to_is) => {
             let (from, to) = (moved.source.to_owned(), moved.target.to_owned());
             return Err(Refusal::Pair { from, from_is, to, to_is });
@@ -111,6 +113,9 @@ async fn examine_all(
     from.check_idle()?;
     known.clear_cache(&mut target, &to, moved.slot).await?;
     slot::check_absent(&mut target, moved).await?;
+    if source.dialect() == Dialect::Slipway {
+        ours::check(config, (&mut source, &mut target), moved).await?;
+    }
     let depth = depth(config, WrongLetters::Leave);
     let seen = slot::look(&mut source, moved.slot, depth).await.map_err(in_words(moved.source))?;
     match seen.findings.into_iter().next() {
@@ -124,8 +129,13 @@ async fn examine_all(
 
 async fn prepare_all(config: &Config, known: &Known, moved: Move<'_>) -> Result<(), Refusal> {
     let mut source = open(config, moved.source).await?;
-    if source.dialect() != Dialect::Pika {
-        return Ok(());
+    match source.dialect() {
+        Dialect::Pika => {}
+        Dialect::Slipway => {
+            let mut target = open(config, moved.target).await?;
+            return ours::check(config, (&mut source, &mut target), moved).await;
+        }
+        _ => return Ok(()),
     }
     let failed = in_words(moved.source);
     let noted = known.noted(moved.slot);

@@ -284,20 +284,23 @@ impl Look<'_> {
 }
 
 /// The pages of a slot's list.
-struct Pages {
+pub(super) struct Pages {
     slot: String,
     pattern: String,
     cursor: Option<String>,
 }
 
 impl Pages {
-    fn new(slot: Slot, pattern: &str) -> Self {
+    pub(super) fn new(slot: Slot, pattern: &str) -> Self {
         let cursor = Some("0".to_owned());
         Self { slot: slot.to_string(), pattern: pattern.to_owned(), cursor }
     }
 
     /// The next members, each with its letter; nothing at the end.
-    async fn next(&mut self, link: &mut Link) -> Result<Option<Vec<Vec<u8>>>, LinkError> {
+    pub(super) async fn next(
+        &mut self,
+        link: &mut Link,
+    ) -> Result<Option<Vec<Vec<u8>>>, LinkError> {
         let Some(cursor) = self.cursor.take() else { return Ok(None) };
         let count = KEYS_A_PAGE.to_string();
         let words = ["SLOTSSCAN", &self.slot, &cursor, "MATCH", &self.pattern, "COUNT", &count];
@@ -307,7 +310,9 @@ impl Pages {
             return Err(LinkError::Lost(format!("SLOTSSCAN is answered with {answer:?}")));
         };
         self.cursor = next.as_str().filter(|&next| next != "0").map(str::to_owned);
-        Ok(Some(texts(members).filter(|m| m.len() > 1).map(<[u8]>::to_vec).collect()))
+        // A Pika puts a letter before each key.
+        let head = usize::from(link.dialect() == Dialect::Pika);
+        Ok(Some(texts(members).filter(|m| m.len() > head).map(<[u8]>::to_vec).collect()))
     }
 }
 
@@ -360,7 +365,7 @@ async fn hyperloglogs<'a>(link: &mut Link, keys: &[&'a [u8]]) -> Result<Vec<&'a 
     Ok(found)
 }
 
-async fn ask_each(
+pub(super) async fn ask_each(
     link: &mut Link,
     command: &[u8],
     keys: &[&[u8]],
@@ -392,7 +397,7 @@ fn rounded(score: &str) -> Option<String> {
 }
 
 /// A key for people.
-fn shown(key: &[u8]) -> String {
+pub(super) fn shown(key: &[u8]) -> String {
     let text = String::from_utf8_lossy(key);
     text.escape_debug().take(SHOWN_MAX).collect()
 }
