@@ -71,6 +71,14 @@ pub(crate) async fn move_keys(
     target: &Target,
 ) -> Result<u64, String> {
     check_driver(shared)?;
+    let runtime = shared.transfers.copy.clone();
+    // Whoever asks may hang up, but what was begun is brought to its end: words of a key that is given up half-way could arrive behind those of
+    // the next attempt.
+    let moving = runtime.spawn(move_all(shared.clone(), places, target.clone()));
+    moving.await.unwrap_or_else(|error| Err(error.to_string()))
+}
+
+async fn move_all(shared: Arc<Shared>, places: Vec<Place>, target: Target) -> Result<u64, String> {
     let mut places = places.into_iter();
     let (mut sending, mut moved, mut why) = (JoinSet::new(), 0, None);
     loop {
@@ -78,8 +86,7 @@ pub(crate) async fn move_keys(
             && let Some(place) = places.next()
         {
             let (shared, target) = (shared.clone(), target.clone());
-            let runtime = shared.transfers.copy.clone();
-            sending.spawn_on(async move { move_key(&shared, &place, &target).await }, &runtime);
+            sending.spawn(async move { move_key(&shared, &place, &target).await });
         }
         match sending.join_next().await {
             None => break,
