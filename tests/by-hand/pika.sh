@@ -7,18 +7,20 @@
 #   PIKA                          the program; PIKA_CONF its configuration as delivered (pika.conf beside it)
 #   CODIS_DASHBOARD CODIS_ADMIN   of the line that comes with Pika
 #   CODIS_PROXY                   to be measured beside ours in the same run; what it does wrong is shown, and is no failure here
+#   CODIS_SERVER                  for upgrade-codis-METHOD
 #   SLIPWAY_BIN                   target/release/slipway by default
 #   SLOTS RATE KEYS               how many slots move (64), under how many requests a second on exactly those (1000), with how many keys (6400)
 #   IDLE_KEYS                     keys of the slot that moves without traffic (20000)
 #   KEEP=1                        keep the directory of data and logs
 #
 # Scenarios: ours-METHOD-SENDERS and codis-METHOD-SENDERS, who is the proxy, the dashboard's migration_method (semi-async or sync) and Pika's
-# slotmigrate-thread-num; idle; two-proxies; dashboard-killed; home; password; stream. By default all that can be run.
+# slotmigrate-thread-num; idle; two-proxies; dashboard-killed; home; password; stream; upgrade-pika-METHOD and upgrade-codis-METHOD, to a node of ours
+# and home again. By default all that can be run.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
 : "${PIKA:?the path of a pika}" "${CODIS_DASHBOARD:?the path of a codis-dashboard}" "${CODIS_ADMIN:?the path of a codis-admin}"
-PIKA_CONF=${PIKA_CONF:-$(dirname "$PIKA")/pika.conf} CODIS_PROXY=${CODIS_PROXY:-}
+PIKA_CONF=${PIKA_CONF:-$(dirname "$PIKA")/pika.conf} CODIS_PROXY=${CODIS_PROXY:-} CODIS_SERVER=${CODIS_SERVER:-}
 SLIPWAY_BIN=${SLIPWAY_BIN:-$PWD/target/release/slipway}
 SLOTS=${SLOTS:-64} RATE=${RATE:-1000} KEYS=${KEYS:-6400} IDLE_KEYS=${IDLE_KEYS:-20000}
 product=by-hand
@@ -42,6 +44,23 @@ pika() {
         -e "s|^(cache-type) *:.*|\1 : string,set,list,hash,bit|" "$PIKA_CONF" >"$dir/$name.conf"
     start "$name" "$PIKA" -c "$dir/$name.conf"
     nodes+=("$addr")
+}
+
+# codis_server NAME
+codis_server() {
+    port
+    mkdir -p "$dir/$1"
+    start "$1" "$CODIS_SERVER" --port "${addr#*:}" --bind 127.0.0.1 --dir "$dir/$1" --save '' ${password:+--requirepass "$password" --masterauth "$password"}
+    nodes+=("$addr")
+}
+
+# node_of_ours NAME
+node_of_ours() {
+    port && local listen=$addr
+    port
+    printf 'data = "%s"\nlisten = "%s"\nadmin = "%s"\n%s' "$dir/$1" "$listen" "$addr" "${password:+password = \"$password\"}" >"$dir/$1.toml"
+    start "$1" "$SLIPWAY_BIN" node --config "$dir/$1.toml"
+    nodes+=("$listen")
 }
 
 at_node() {
@@ -82,7 +101,7 @@ product() {
     "$CODIS_DASHBOARD" --default-config | sed -e '/^coordinator_/d' -e '/^product_/d' -e '/^admin_addr/d' -e '/^migration_method/d' >"$dir/dashboard.toml"
     printf 'coordinator_name = "filesystem"\ncoordinator_addr = "%s"\nproduct_name = "%s"\nproduct_auth = "%s"\nadmin_addr = "%s"\nmigration_method = "%s"\n' \
         "$dir/rootfs" "$product" "$password" "$dashboard" "$method" >>"$dir/dashboard.toml"
-    pika pika1 "$senders" && pika pika2 "$senders"
+    "${kinds[0]}" node1 "$senders" && "${kinds[1]}" node2 "$senders"
     check "both nodes answer" within 20 pikas_answer
     start_dashboard
     check "the dashboard takes the nodes into groups" groups
@@ -111,7 +130,7 @@ groups() {
 load() {
     local name=$1 proxy=$2
     shift 2
-    "$SLIPWAY_BIN" load --addr "${proxies[proxy - 1]}" --server pika --seconds 36000 --json --timeline --run-id "$name" --rest-ms 5000 \
+    "$SLIPWAY_BIN" load --addr "${proxies[proxy - 1]}" --server "$server" --seconds 36000 --json --timeline --run-id "$name" --rest-ms 5000 \
         --reply-ms-max 60000 "$@" >"$dir/load$name.json" 2>"$dir/load$name.out" 3>&- &
     pids[load$name]=$!
     loads+=("$name")
@@ -255,6 +274,23 @@ home() {
     stop_all
 }
 
+# there_and_back METHOD KIND: to a node of ours and home again.
+there_and_back() {
+    local group
+    kinds=("$2" node_of_ours)
+    [[ $2 != codis_server ]] || server=codis-server
+    product "$1" 8 ours
+    loads_of 1
+    for group in 2 1; do
+        move 0 $((SLOTS - 1)) "$group" 300
+        printf '     %s: %s slots to group %s in %s ms\n' "$scenario" "$SLOTS" "$group" "$took_ms"
+        check "the node of group $((3 - group)) has nothing left" source_is_empty $((3 - group))
+    done
+    judge
+    stop_all
+    kinds=(pika pika) server=pika
+}
+
 with_password() {
     password=secret
     # Writes may wait for their slot.
@@ -297,11 +333,12 @@ a_stream() {
 # --- Which ones. ---
 
 exec 3>&1
-password=''
+password='' kinds=(pika pika) server=pika
 scenarios=("$@")
 if [[ $# -eq 0 ]]; then
     for who in ours ${CODIS_PROXY:+codis}; do scenarios+=("$who-semi-async-1" "$who-semi-async-8" "$who-sync-1" "$who-sync-8"); done
-    scenarios+=(idle two-proxies dashboard-killed home password stream)
+    scenarios+=(idle two-proxies dashboard-killed home password stream upgrade-pika-semi-async)
+    [[ -z $CODIS_SERVER ]] || scenarios+=(upgrade-codis-semi-async upgrade-codis-sync)
 fi
 "$SLIPWAY_BIN" --version
 for scenario in "${scenarios[@]}"; do
@@ -313,6 +350,8 @@ for scenario in "${scenarios[@]}"; do
         two-proxies) moves semi-async 8 ours ours ;;
         dashboard-killed) dashboard_killed ;;
         home) home ;;
+        upgrade-pika-*) there_and_back "${scenario#upgrade-pika-}" pika ;;
+        upgrade-codis-*) there_and_back "${scenario#upgrade-codis-}" codis_server ;;
         password) with_password ;;
         stream) a_stream ;;
         *) echo "no scenario is called $scenario" >&2 && exit 2 ;;

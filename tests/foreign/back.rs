@@ -163,6 +163,13 @@ fn a_hyperloglog_is_refused_by_name_on_its_way_to_pika() {
 }
 
 #[test]
+fn a_score_of_minus_infinity_is_refused_by_name_on_its_way_to_pika() {
+    let key = name("Scores", SLOT);
+    let spoil = [format!("ZADD {key} 1 a -inf b")];
+    refused(Node::pika(), &spoil, &[&key, "-inf for b"], &[format!("DEL {key}")]);
+}
+
+#[test]
 fn a_hyperloglog_goes_to_codis_server_and_counts_there() {
     let parts = Parts { source: Node::Ours, target: codis_server(), ..Parts::default() };
     let world = World::start(parts);

@@ -1,13 +1,13 @@
-//! What a node of ours may have of a slot and the node to which it is to move cannot hold. All its types are theirs too, but for two things: a
-//! sketch (PFADD), whose form Pika does not know, and databases, of which they may have fewer.
+//! What a node of ours may have of a slot and the node to which it is to move cannot hold. All its types are theirs too; but they may have fewer
+//! databases, and Pika does not know the form of a sketch (PFADD), loses a key with a zero byte in its name, and shows members of other sets
+//! where a score is -inf (tried on 4.0.1).
 
 use super::node::listed;
 use super::slot::{Pages, ask_each, shown};
 use super::{Move, Refusal, in_words};
 use crate::config::Config;
 use crate::dialect::Dialect;
-use crate::foreign::link::Link;
-use protocol::frame::Value;
+use crate::foreign::link::{Link, LinkError};
 
 /// The first bytes of a sketch.
 const SKETCH: &str = "HYLL";
@@ -38,14 +38,14 @@ pub(super) async fn check(
             return Err(Refusal::Database { from, to, slot: moved.slot, database, keys });
         }
         if target.dialect() == Dialect::Pika {
-            check_sketches(config, source, moved).await?;
+            check_for_pika(config, source, moved).await?;
         }
     }
     Ok(())
 }
 
 /// Of the database that is selected.
-async fn check_sketches(
+async fn check_for_pika(
     config: &Config,
     source: &mut Link,
     moved: Move<'_>,
@@ -57,21 +57,38 @@ async fn check_sketches(
         && let Some(keys) = pages.next(source).await.map_err(&failed)?
     {
         looked_at += keys.len();
-        let asked: Vec<[&[u8]; 4]> =
-            keys.iter().map(|key| [b"GETRANGE", &key[..], b"0", b"3"]).collect();
-        source.send(asked.iter().map(<[&[u8]; 4]>::as_slice)).await.map_err(&failed)?;
-        let mut alike = Vec::new();
+        if let Some(key) = keys.iter().find(|key| key.contains(&0)) {
+            return Err(Refusal::ZeroByte { key: shown(key) });
+        }
+        let lowest = |key| [&b"ZRANGEBYSCORE"[..], key, b"-inf", b"-inf", b"LIMIT", b"0", b"1"];
+        let lowest: Vec<[&[u8]; 7]> = keys.iter().map(|key| lowest(key)).collect();
+        source.send(lowest.iter().map(<[&[u8]; 7]>::as_slice)).await.map_err(&failed)?;
         for key in &keys {
             // A key of another type is answered with an error.
-            if source.answer().await.map_err(&failed)?.as_str() == Some(SKETCH) {
-                alike.push(&key[..]);
+            let answer = source.answer().await.map_err(&failed)?;
+            if let Some(member) = answer.as_items().and_then(|all| all.first()?.as_bytes()) {
+                return Err(Refusal::LowestScore { key: shown(key), member: shown(member) });
             }
         }
-        let counted = ask_each(source, b"PFCOUNT", &alike).await.map_err(&failed)?;
-        let is_sketch = |answer: &Value| answer.as_error().is_none();
-        if let Some(at) = counted.iter().position(is_sketch) {
-            return Err(Refusal::HyperLogLog { key: shown(alike[at]) });
-        }
+        check_sketches(source, &keys).await.map_err(&failed)??;
     }
     Ok(())
+}
+
+async fn check_sketches(
+    source: &mut Link,
+    keys: &[Vec<u8>],
+) -> Result<Result<(), Refusal>, LinkError> {
+    let begins: Vec<[&[u8]; 4]> =
+        keys.iter().map(|key| [b"GETRANGE", &key[..], b"0", b"3"]).collect();
+    source.send(begins.iter().map(<[&[u8]; 4]>::as_slice)).await?;
+    let mut alike = Vec::new();
+    for key in keys {
+        if source.answer().await?.as_str() == Some(SKETCH) {
+            alike.push(&key[..]);
+        }
+    }
+    let counted = ask_each(source, b"PFCOUNT", &alike).await?;
+    let sketch = counted.iter().position(|answer| answer.as_error().is_none());
+    Ok(sketch.map_or(Ok(()), |at| Err(Refusal::HyperLogLog { key: shown(alike[at]) })))
 }

@@ -63,6 +63,14 @@ pub enum Refusal {
     )]
     Password { from: String, to: String },
     #[error(
+        "{key} has a zero byte in its name, and Pika loses such keys; delete it, or leave the slot where it is"
+    )]
+    ZeroByte { key: String },
+    #[error(
+        "{key} has the score -inf for {member}, and Pika then shows members of other sets with it; give it another score, then move the slot again"
+    )]
+    LowestScore { key: String, member: String },
+    #[error(
         "{from} has {keys} keys of slot {slot} in database {database}, which {to} does not have; delete them, or leave the slot where it is"
     )]
     Database { from: String, to: String, slot: Slot, database: u32, keys: u64 },
