@@ -15,7 +15,7 @@
 #
 # Scenarios: ours-METHOD-SENDERS and codis-METHOD-SENDERS, who is the proxy, the dashboard's migration_method (semi-async or sync) and Pika's
 # slotmigrate-thread-num; idle; two-proxies; dashboard-killed; home; password; stream; upgrade-pika-METHOD and upgrade-codis-METHOD, to a node of ours
-# and home again. By default all that can be run.
+# and home again; upgrade-killed, where that node is killed on the way home. By default all that can be run.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
@@ -291,6 +291,32 @@ there_and_back() {
     kinds=(pika pika) server=pika
 }
 
+kill_node_of_ours() {
+    stop node2 KILL
+    start node2 "$SLIPWAY_BIN" node --config "$dir/node2.toml"
+}
+
+# A node of ours is killed, and started again, while slots go home from it: what was on its way to it is an error, as ever, but nothing is lost.
+killed_on_the_way_home() {
+    local i
+    kinds=(pika node_of_ours)
+    product semi-async 8 ours
+    loads_of 1
+    move 0 $((SLOTS - 1)) 2 300
+    check "slots are ordered to group 1" order 0 $((SLOTS - 1)) 1
+    for i in 1 2 3; do
+        within 120 says "[.stats.slots[] | select(.id < $SLOTS and .group_id == 1)] | length >= $((SLOTS * i / 4))"
+        check "the node is killed and started again ($i)" kill_node_of_ours
+    done
+    check "all have arrived" within 300 arrived 0 $((SLOTS - 1)) 1
+    check "the node of group 2 has nothing left" source_is_empty 2
+    end_loads
+    printf '     %s: %s\n' "$scenario" "$(figures)"
+    check "no key is damaged, no reply was wrong" no_damage
+    stop_all
+    kinds=(pika pika)
+}
+
 with_password() {
     password=secret
     # Writes may wait for their slot.
@@ -337,7 +363,7 @@ password='' kinds=(pika pika) server=pika
 scenarios=("$@")
 if [[ $# -eq 0 ]]; then
     for who in ours ${CODIS_PROXY:+codis}; do scenarios+=("$who-semi-async-1" "$who-semi-async-8" "$who-sync-1" "$who-sync-8"); done
-    scenarios+=(idle two-proxies dashboard-killed home password stream upgrade-pika-semi-async)
+    scenarios+=(idle two-proxies dashboard-killed home password stream upgrade-pika-semi-async upgrade-killed)
     [[ -z $CODIS_SERVER ]] || scenarios+=(upgrade-codis-semi-async upgrade-codis-sync)
 fi
 "$SLIPWAY_BIN" --version
@@ -352,6 +378,7 @@ for scenario in "${scenarios[@]}"; do
         home) home ;;
         upgrade-pika-*) there_and_back "${scenario#upgrade-pika-}" pika ;;
         upgrade-codis-*) there_and_back "${scenario#upgrade-codis-}" codis_server ;;
+        upgrade-killed) killed_on_the_way_home ;;
         password) with_password ;;
         stream) a_stream ;;
         *) echo "no scenario is called $scenario" >&2 && exit 2 ;;

@@ -54,9 +54,10 @@ async fn check_for_pika(
     let mut pages = Pages::new(moved.slot, "*");
     let mut looked_at = 0;
     while looked_at < config.foreign.examine_keys_max
-        && let Some(keys) = pages.next(source).await.map_err(&failed)?
+        && let Some(members) = pages.next(source).await.map_err(&failed)?
     {
-        looked_at += keys.len();
+        looked_at += members.len();
+        let keys: Vec<&[u8]> = members.iter().map(|member| &member[1..]).collect();
         if let Some(key) = keys.iter().find(|key| key.contains(&0)) {
             return Err(Refusal::ZeroByte { key: shown(key) });
         }
@@ -77,15 +78,15 @@ async fn check_for_pika(
 
 async fn check_sketches(
     source: &mut Link,
-    keys: &[Vec<u8>],
+    keys: &[&[u8]],
 ) -> Result<Result<(), Refusal>, LinkError> {
     let begins: Vec<[&[u8]; 4]> =
-        keys.iter().map(|key| [b"GETRANGE", &key[..], b"0", b"3"]).collect();
+        keys.iter().map(|key| [&b"GETRANGE"[..], key, b"0", b"3"]).collect();
     source.send(begins.iter().map(<[&[u8]; 4]>::as_slice)).await?;
     let mut alike = Vec::new();
     for key in keys {
         if source.answer().await?.as_str() == Some(SKETCH) {
-            alike.push(&key[..]);
+            alike.push(*key);
         }
     }
     let counted = ask_each(source, b"PFCOUNT", &alike).await?;

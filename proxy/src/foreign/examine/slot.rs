@@ -87,9 +87,7 @@ pub(super) async fn check_absent(target: &mut Link, moved: Move<'_>) -> Result<(
     }
     let mut pages = Pages::new(moved.slot, "*");
     while let Some(members) = pages.next(target).await.map_err(&failed)? {
-        let is_pika = target.dialect() == Dialect::Pika;
-        let keys = members.iter().map(|m| if is_pika { &m[1..] } else { &m[..] });
-        let keys: Vec<&[u8]> = keys.collect();
+        let keys: Vec<&[u8]> = members.iter().map(|member| &member[1..]).collect();
         let there = kinds(target, &keys).await.map_err(&failed)?;
         if let Some(at) = there.iter().position(|kind| kind.exists) {
             let (node, key) = (moved.target.to_owned(), shown(keys[at]));
@@ -283,7 +281,7 @@ impl Look<'_> {
     }
 }
 
-/// The pages of a slot's list.
+/// The pages of a slot's list, as Pika and nodes of ours have it: each key behind the letter of its type.
 pub(super) struct Pages {
     slot: String,
     pattern: String,
@@ -310,9 +308,7 @@ impl Pages {
             return Err(LinkError::Lost(format!("SLOTSSCAN is answered with {answer:?}")));
         };
         self.cursor = next.as_str().filter(|&next| next != "0").map(str::to_owned);
-        // A Pika puts a letter before each key.
-        let head = usize::from(link.dialect() == Dialect::Pika);
-        Ok(Some(texts(members).filter(|m| m.len() > head).map(<[u8]>::to_vec).collect()))
+        Ok(Some(texts(members).filter(|m| m.len() > 1).map(<[u8]>::to_vec).collect()))
     }
 }
 
