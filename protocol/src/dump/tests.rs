@@ -80,7 +80,8 @@ fn sorted_sets_and_hashes_come_back() {
         let mut scored: Vec<_> = members.iter().map(|(m, s)| (m.as_bytes().to_vec(), *s)).collect();
         let Ok(Dumped::SortedSet(mut got)) = decode(&payload(name)) else { panic!("{name}") };
         let by_member = |a: &(Vec<u8>, f64), b: &(Vec<u8>, f64)| a.0.cmp(&b.0);
-        (scored.sort_by(by_member), got.sort_by(by_member));
+        scored.sort_by(by_member);
+        got.sort_by(by_member);
         assert_eq!(got, scored, "{name}");
     }
     let value = "v".repeat(65);
