@@ -8,11 +8,13 @@
 //! - `chunk`: reads the next piece of a slot.
 //! - `peer`: the link to the other node.
 //! - `open`, `errand`: migrations that nodes open themselves, because a codis-dashboard wants a slot elsewhere.
+//! - `away`: keys that leave for a node that is not ours, one by one.
 //! - `report`: what the controller is told. `tally`: what is counted.
 //!
 //! Every decision is one of `cluster::SlotState`; here it is carried out under the slot's lock and kept on disk as surely as the state says.
 //! Copying and handing off run on two threads of their own, so that neither a client nor another slot's handoff waits for a chunk.
 
+pub(crate) mod away;
 pub(crate) mod capture;
 mod change;
 mod chunk;
@@ -120,6 +122,8 @@ pub(crate) struct Transfers {
     errands: Mutex<HashMap<Slot, Arc<errand::Errand>>>,
     /// Whom this node has told that it owns a slot, one a slot.
     announced: Mutex<HashMap<Slot, String>>,
+    /// Keys that leave for nodes that are not ours.
+    away: away::Away,
     /// Called off; a word about them that was sent earlier may still come.
     called_off: Mutex<VecDeque<MigrationId>>,
 }
@@ -149,6 +153,7 @@ impl Transfers {
             incoming: Mutex::default(),
             errands: Mutex::default(),
             announced: Mutex::default(),
+            away: away::Away::default(),
             called_off: Mutex::default(),
         })
     }
@@ -221,6 +226,11 @@ impl Transfers {
     /// What links to other nodes say of this one.
     pub(crate) fn introduction(&self) -> &Introduction {
         &self.introduction
+    }
+
+    /// Keys that leave for nodes that are not ours.
+    pub(crate) fn away(&self) -> &away::Away {
+        &self.away
     }
 
     /// The limits.
