@@ -103,12 +103,14 @@ impl Pair {
         Self { config: Arc::new(config), known: Arc::default(), source, target }
     }
 
-    /// Both steps, once the nodes' lists of keys are whole.
+    /// Both steps, once the nodes' lists of keys are whole and a cache is empty.
     async fn examine(&self, key: &str) -> Result<Ready, Refusal> {
         let end = Instant::now() + PATIENCE;
         loop {
             let said = self.examine_once(key).await;
-            if !matches!(said, Err(Refusal::Reloading { .. })) || Instant::now() > end {
+            let is_passing =
+                matches!(said, Err(Refusal::Reloading { .. } | Refusal::CacheBusy { .. }));
+            if !is_passing || Instant::now() > end {
                 return said;
             }
             sleep(Duration::from_millis(5)).await;
@@ -522,6 +524,22 @@ async fn the_cache_is_emptied_for_a_slot_that_comes_home_and_for_no_other() {
     assert_eq!(pair.target.ask("GET key").await, ghost, "another slot comes");
     assert!(pair.examine("key").await.is_ok());
     assert_eq!(pair.target.ask("GET key").await, Value::Null);
+}
+
+#[tokio::test]
+async fn a_cache_that_another_proxy_has_just_emptied_is_emptied_again_and_nobody_waits() {
+    let mut pair = Pair::new().await;
+    assert!(pair.examine("key").await.is_ok());
+    // Another proxy.
+    pair.known = Arc::default();
+    let busy = Refusal::CacheBusy { node: pair.target.addr.clone() };
+    assert!(busy.is_passing());
+    let mut said = pair.examine_once("key").await;
+    while matches!(said, Err(Refusal::Reloading { .. })) {
+        said = pair.examine_once("key").await;
+    }
+    assert_eq!(said, Err(busy));
+    assert!(pair.examine("key").await.is_ok());
 }
 
 #[tokio::test]

@@ -7,7 +7,7 @@
 #   PIKA                          the program; PIKA_CONF its configuration as delivered (pika.conf beside it)
 #   CODIS_DASHBOARD CODIS_ADMIN   of the line that comes with Pika
 #   CODIS_PROXY                   to be measured beside ours in the same run; what it does wrong is shown, and is no failure here
-#   CODIS_SERVER                  for the scenarios of that; both lines have the same one
+#   CODIS_SERVER                  for the scenarios of that, and for upgrade-codis-METHOD; both lines have the same one
 #   SLIPWAY_BIN                   target/release/slipway by default
 #   SLOTS RATE KEYS               how many slots move (64), under how many requests a second on exactly those (1000), with how many keys (6400)
 #   IDLE_KEYS                     keys of the slot that moves without traffic (20000)
@@ -17,7 +17,8 @@
 # Scenarios: ours-METHOD-SENDERS and codis-METHOD-SENDERS, who is the proxy, the dashboard's migration_method (semi-async or sync) and Pika's
 # slotmigrate-thread-num; idle; big-slot; two-proxies; dashboard-killed; home; password; stream. Of codis-server: server-ours and server-codis,
 # who is the proxy of 100 slots under 2,000 requests a second with a sorted set of 500,000; server-cut, whose acknowledgements are lost;
-# server-keys, commands of several keys. By default all that can be run.
+# server-keys, commands of several keys. upgrade-pika-METHOD and upgrade-codis-METHOD, to a node of ours and home again; upgrade-killed, where
+# that node is killed on the way home. By default all that can be run.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
@@ -49,12 +50,21 @@ pika() {
     nodes+=("$addr")
 }
 
-# server NAME
-server() {
-    ports 0
+# codis_server NAME
+codis_server() {
+    port
     mkdir -p "$dir/$1"
-    start "$1" "$CODIS_SERVER" --port "${addr#*:}" --bind 127.0.0.1 --dir "$dir/$1" --save "" --appendonly no
+    start "$1" "$CODIS_SERVER" --port "${addr#*:}" --bind 127.0.0.1 --dir "$dir/$1" --save '' ${password:+--requirepass "$password" --masterauth "$password"}
     nodes+=("$addr")
+}
+
+# node_of_ours NAME
+node_of_ours() {
+    port && local listen=$addr
+    port
+    printf 'data = "%s"\nlisten = "%s"\nadmin = "%s"\n%s' "$dir/$1" "$listen" "$addr" "${password:+password = \"$password\"}" >"$dir/$1.toml"
+    start "$1" "$SLIPWAY_BIN" node --config "$dir/$1.toml"
+    nodes+=("$listen")
 }
 
 at_node() {
@@ -95,7 +105,7 @@ product() {
     "$CODIS_DASHBOARD" --default-config | sed -e '/^coordinator_/d' -e '/^product_/d' -e '/^admin_addr/d' -e '/^migration_method/d' >"$dir/dashboard.toml"
     printf 'coordinator_name = "filesystem"\ncoordinator_addr = "%s"\nproduct_name = "%s"\nproduct_auth = "%s"\nadmin_addr = "%s"\nmigration_method = "%s"\n' \
         "$dir/rootfs" "$product" "$password" "$dashboard" "$method" >>"$dir/dashboard.toml"
-    "$node" node1 "$senders" && "$node" node2 "$senders"
+    "${kinds[0]}" node1 "$senders" && "${kinds[1]}" node2 "$senders"
     check "both nodes answer" within 20 nodes_answer
     start_dashboard
     check "the dashboard takes the nodes into groups" groups
@@ -275,6 +285,47 @@ home() {
     stop_all
 }
 
+# there_and_back METHOD KIND: to a node of ours and home again.
+there_and_back() {
+    local group
+    kinds=("$2" node_of_ours)
+    [[ $2 != codis_server ]] || server=codis-server
+    product "$1" 8 ours
+    loads_of 1
+    for group in 2 1; do
+        move 0 $((SLOTS - 1)) "$group" 300
+        printf '     %s: %s slots to group %s in %s ms\n' "$scenario" "$SLOTS" "$group" "$took_ms"
+        check "the node of group $((3 - group)) has nothing left" source_is_empty $((3 - group))
+    done
+    judge
+    stop_all
+}
+
+kill_node_of_ours() {
+    stop node2 KILL
+    start node2 "$SLIPWAY_BIN" node --config "$dir/node2.toml"
+}
+
+# A node of ours is killed, and started again, while slots go home from it: what was on its way to it is an error, as ever, but nothing is lost.
+killed_on_the_way_home() {
+    local i
+    kinds=(pika node_of_ours)
+    product semi-async 8 ours
+    loads_of 1
+    move 0 $((SLOTS - 1)) 2 300
+    check "slots are ordered to group 1" order 0 $((SLOTS - 1)) 1
+    for i in 1 2 3; do
+        within 120 says "[.stats.slots[] | select(.id < $SLOTS and .group_id == 1)] | length >= $((SLOTS * i / 4))"
+        check "the node is killed and started again ($i)" kill_node_of_ours
+    done
+    check "all have arrived" within 300 arrived 0 $((SLOTS - 1)) 1
+    check "the node of group 2 has nothing left" source_is_empty 2
+    end_loads
+    printf '     %s: %s\n' "$scenario" "$(figures)"
+    check "no key is damaged, no reply was wrong" no_damage
+    stop_all
+}
+
 with_password() {
     password=secret
     # Writes may wait for their slot.
@@ -319,7 +370,7 @@ a_stream() {
 BIG_SET=500000
 # servers WHO: a product with a sorted set of 500,000 in slot 0, which is $big, and traffic.
 servers() {
-    node=server server=codis-server
+    kinds=(codis_server codis_server) server=codis-server
     product semi-async 0 "$1"
     big=$(name_in_slot 0)
     seq "$BIG_SET" | sed "s/.*/& member&/" | xargs -n 2000 redis-cli -h "${nodes[0]%:*}" -p "${nodes[0]#*:}" ZADD "$big" >"$dir/zadd"
@@ -383,12 +434,12 @@ password=''
 scenarios=("$@")
 if [[ $# -eq 0 ]]; then
     for who in ours ${CODIS_PROXY:+codis}; do scenarios+=("$who-semi-async-1" "$who-semi-async-8" "$who-sync-1" "$who-sync-8"); done
-    scenarios+=(idle big-slot two-proxies dashboard-killed home password stream)
-    [[ -z $CODIS_SERVER ]] || scenarios+=(server-ours ${CODIS_PROXY:+server-codis} server-cut server-keys)
+    scenarios+=(idle big-slot two-proxies dashboard-killed home password stream upgrade-pika-semi-async upgrade-killed)
+    [[ -z $CODIS_SERVER ]] || scenarios+=(server-ours ${CODIS_PROXY:+server-codis} server-cut server-keys upgrade-codis-semi-async upgrade-codis-sync)
 fi
 "$SLIPWAY_BIN" --version
 for scenario in "${scenarios[@]}"; do
-    before=$failed node=pika server=pika
+    before=$failed kinds=(pika pika) server=pika
     case $scenario in
         ours-semi-async-* | codis-semi-async-*) moves semi-async "${scenario##*-}" "${scenario%%-*}" ;;
         ours-sync-* | codis-sync-*) moves sync "${scenario##*-}" "${scenario%%-*}" ;;
@@ -397,6 +448,9 @@ for scenario in "${scenarios[@]}"; do
         two-proxies) moves semi-async 8 ours ours ;;
         dashboard-killed) dashboard_killed ;;
         home) home ;;
+        upgrade-pika-*) there_and_back "${scenario#upgrade-pika-}" pika ;;
+        upgrade-codis-*) there_and_back "${scenario#upgrade-codis-}" codis_server ;;
+        upgrade-killed) killed_on_the_way_home ;;
         password) with_password ;;
         stream) a_stream ;;
         server-ours | server-codis) moves_of_servers "${scenario##*-}" ;;

@@ -1,4 +1,4 @@
-//! Whether a slot can leave a node that is not ours (`docs/FOREIGN.md`, "Before a slot moves"), in two steps: [`examine`] before it is locked, and
+//! Whether a slot can move key by key, from a node that is not ours or to one (`docs/FOREIGN.md`, "Before a slot moves"), in two steps: [`examine`] before it is locked, and
 //! [`prepare`] when it is.
 //!
 //! What would stop the move half-way, or silently damage a value, is said here with its remedy, and the slot stays where it is. Nothing is
@@ -8,6 +8,7 @@
 mod letters;
 mod node;
 mod noted;
+mod ours;
 mod refusal;
 mod relist;
 mod slot;
@@ -94,7 +95,8 @@ async fn examine_all(
     let (mut source, mut target) = (source?, target?);
     match (source.dialect(), target.dialect()) {
         (Dialect::Pika, Dialect::Pika | Dialect::Slipway) => {}
-        (Dialect::CodisServer, Dialect::CodisServer) => {}
+        (Dialect::CodisServer, Dialect::CodisServer | Dialect::Slipway) => {}
+        (Dialect::Slipway, Dialect::Pika | Dialect::CodisServer) => {}
         (from_is, to_is) => {
             let (from, to) = (moved.source.to_owned(), moved.target.to_owned());
             return Err(Refusal::Pair { from, from_is, to, to_is });
@@ -119,6 +121,9 @@ async fn examine_all(
     }
     known.clear_cache(&mut target, &to, moved.slot).await?;
     slot::check_absent(&mut target, moved).await?;
+    if source.dialect() == Dialect::Slipway {
+        ours::check(config, (&mut source, &mut target), moved).await?;
+    }
     let depth = depth(config, WrongLetters::Leave);
     let failed = in_words(moved.source);
     let seen = slot::look(&mut source, moved.slot, depth).await.map_err(&failed)?;
@@ -138,8 +143,13 @@ async fn examine_all(
 
 async fn prepare_all(config: &Config, known: &Known, moved: Move<'_>) -> Result<(), Refusal> {
     let mut source = open(config, moved.source).await?;
-    if source.dialect() != Dialect::Pika {
-        return Ok(());
+    match source.dialect() {
+        Dialect::Pika => {}
+        Dialect::Slipway => {
+            let mut target = open(config, moved.target).await?;
+            return ours::check(config, (&mut source, &mut target), moved).await;
+        }
+        _ => return Ok(()),
     }
     let failed = in_words(moved.source);
     let noted = known.noted(moved.slot);

@@ -1,7 +1,7 @@
-//! Empties one slot of a Pika or a codis-server, until the source says that none is left.
+//! Empties one slot that moves key by key, until the source says that none is left.
 //!
 //! Of a Pika only the synchronous words are used, while no migration of its own runs: two of them for one key take turns at the source, and the
-//! second finds it gone. Of a codis-server only the asynchronous ones, of which it runs one at a time. So any number of proxies may sweep one
+//! second finds it gone. Of a codis-server only the asynchronous ones, of which it runs one at a time. A node of ours lets movers take turns too. So any number of proxies may sweep one
 //! slot, and move keys on demand, at the same time (`docs/FOREIGN.md`).
 
 use super::examine::drop_absent;
@@ -103,7 +103,7 @@ async fn attempt(job: &Job, progress: &watch::Sender<Swept>) -> Result<(), Strin
             }
         }
         match job.dialect {
-            Dialect::CodisServer => sweep.codis_database().await?,
+            Dialect::CodisServer | Dialect::Slipway => sweep.in_batches().await?,
             _ => sweep.pika_database().await?,
         }
     }
@@ -150,7 +150,7 @@ impl<'a> Sweep<'a> {
     }
 
     /// Empties the slot in the database that is selected, some keys at a time, so that those that are asked for get in between.
-    async fn codis_database(&mut self) -> Result<(), String> {
+    async fn in_batches(&mut self) -> Result<(), String> {
         loop {
             let words = [
                 &b"SLOTSMGRTTAGSLOT-ASYNC"[..],
@@ -164,16 +164,22 @@ impl<'a> Sweep<'a> {
             ];
             let answer = self.link.ask(&words).await.map_err(|error| error.to_string())?;
             match answer.as_items() {
-                Some([Value::Int(_), Value::Int(0)]) => return Ok(()),
-                Some([Value::Int(moved), Value::Int(_)]) => {
-                    let moved = u64::try_from(*moved).unwrap_or(0);
+                Some(&[Value::Int(moved), Value::Int(left)]) => {
+                    let moved = u64::try_from(moved).unwrap_or(0);
                     self.progress.send_modify(|swept| swept.moved += moved);
+                    if left == 0 {
+                        return Ok(());
+                    }
                     sleep(BETWEEN).await;
                 }
                 _ if answer.as_error().is_some_and(|line| line.contains("being migrated")) => {
                     sleep(BETWEEN).await;
                 }
-                _ => return Err(format!("the answer to SLOTSMGRTTAGSLOT-ASYNC is {answer:?}")),
+                _ => {
+                    let why =
+                        answer.as_error().map_or_else(|| format!("{answer:?}"), str::to_owned);
+                    return Err(format!("the answer to SLOTSMGRTTAGSLOT-ASYNC is {why}"));
+                }
             }
         }
     }

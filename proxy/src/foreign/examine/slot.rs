@@ -88,9 +88,7 @@ pub(super) async fn check_absent(target: &mut Link, moved: Move<'_>) -> Result<(
     }
     let mut pages = Pages::new(moved.slot, "*");
     while let Some(members) = pages.next(target).await.map_err(&failed)? {
-        let is_pika = target.dialect() == Dialect::Pika;
-        let keys = members.iter().map(|m| if is_pika { &m[1..] } else { &m[..] });
-        let keys: Vec<&[u8]> = keys.collect();
+        let keys: Vec<&[u8]> = members.iter().map(|member| &member[1..]).collect();
         let there = kinds(target, &keys).await.map_err(&failed)?;
         if let Some(at) = there.iter().position(|kind| kind.exists) {
             let (node, key) = (moved.target.to_owned(), shown(keys[at]));
@@ -269,7 +267,7 @@ impl Look<'_> {
     }
 }
 
-/// The pages of a list of keys.
+/// The pages of a list of keys, as Pika and nodes of ours have it: each key behind the letter of its type.
 pub(super) struct Pages {
     command: &'static str,
     list: String,
@@ -355,7 +353,7 @@ pub(super) async fn hyperloglogs<'a>(
     Ok(found)
 }
 
-async fn ask_each(
+pub(super) async fn ask_each(
     link: &mut Link,
     command: &[u8],
     keys: &[&[u8]],
