@@ -57,8 +57,8 @@ impl Worker {
     /// locked and drained.
     pub(crate) fn begin_passage(&self, slot: Slot, source: NodeIndex, means: Means) {
         let foreign = &self.config.foreign;
-        let bounds =
-            Bounds { gone_max: foreign.gone_keys_max, asks_max: foreign.asks_in_flight_max };
+        let asks_max = if means.answers_in_order() { foreign.asks_in_flight_max } else { 1 };
+        let bounds = Bounds { gone_max: foreign.gone_keys_max, asks_max };
         if let Some(hold) = self.gate.borrow_mut().holds.get_mut(&slot) {
             hold.begin_passage(Passage::new(source, means, bounds));
         }
@@ -142,7 +142,7 @@ impl Worker {
         let upstream = self.upstream(Key { node: source, lane, flavour: *flavour });
         let target = self.routes.addr(self.routes.route(slot).node);
         let Some((host, port)) = target.rsplit_once(':') else { return false };
-        if !upstream.is_up() {
+        if !upstream.is_up() || !means.answers_in_order() && !upstream.is_idle() {
             return false;
         }
         self.metrics.passage_asks.add(1);

@@ -46,6 +46,12 @@ pub(crate) enum Means {
 pub(crate) const PROBED: [&str; 5] = ["string", "hash", "set", "list", "zset"];
 
 impl Means {
+    /// Whether questions may follow each other on one connection. While codis-server moves a key it goes on reading the connection that asked for
+    /// it, and refuses what comes then at once: before it answers what came first.
+    pub(crate) fn answers_in_order(self) -> bool {
+        self != Self::TagOneAsync
+    }
+
     /// How many answers belong to one key.
     fn answers(self) -> usize {
         match self {
