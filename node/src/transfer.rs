@@ -65,6 +65,8 @@ pub struct Limits {
     pub handoff_attempts_max: u32,
     /// Slots that are copied out at a time; others wait.
     pub copies_at_once: usize,
+    /// The share of the time that copying out of this node may take while clients are served here or at the target, per cent, 1 to 100.
+    pub copy_percent_beside_clients: u32,
     /// How often a copy may start.
     pub copy_starts_max: u32,
     /// One call to the other node.
@@ -88,6 +90,7 @@ impl Default for Limits {
             handoff_pause: Duration::from_millis(50),
             handoff_attempts_max: 30,
             copies_at_once: 4,
+            copy_percent_beside_clients: 10,
             copy_starts_max: 4,
             call_timeout: Duration::from_secs(10),
             relay_max: Duration::from_secs(3),
@@ -109,6 +112,7 @@ pub(crate) struct Transfers {
     copies: Semaphore,
     handoffs: Semaphore,
     pace: source::Pace,
+    courtesy: source::Courtesy,
     bulk: Mutex<HashMap<String, Peer>>,
     express: Mutex<HashMap<String, Peer>>,
     tally: Arc<Mutex<tally::Tally>>,
@@ -130,6 +134,7 @@ impl Transfers {
         let thread = |name: &str| {
             Builder::new_multi_thread().worker_threads(1).thread_name(name).enable_all().build()
         };
+        let courtesy = source::Courtesy::new(limits.copy_percent_beside_clients);
         let (copy, handoff) = (thread("node-copy")?, thread("node-handoff")?);
         Ok(Self {
             copies: Semaphore::new(limits.copies_at_once),
@@ -140,6 +145,7 @@ impl Transfers {
             handoff: handoff.handle().clone(),
             runtimes: Mutex::new(vec![copy, handoff]),
             pace: source::Pace::default(),
+            courtesy,
             bulk: Mutex::default(),
             express: Mutex::default(),
             tally: Arc::default(),
@@ -186,6 +192,11 @@ impl Transfers {
         if incoming.len() > self.limits.reports_max {
             incoming.retain(|_, import| !import.has_ended());
         }
+    }
+
+    /// How long copies waited for clients, all together.
+    pub(crate) fn courtesy_seconds(&self) -> f64 {
+        self.courtesy.waited_seconds()
     }
 
     /// What has been counted.
