@@ -1,7 +1,7 @@
 //! What a codis-dashboard, and a codis-proxy, say to a node (docs/CODIS-NODE.md): SLOTSMGRT… and what belongs to it.
 //!
-//! A slot moves whole, by the handoff between our nodes. To a node that is not ours its keys move one by one, if a proxy of ours says so. Orders that take time are answered while only
-//! their session waits.
+//! A slot moves whole, by the handoff between our nodes. To a node that is not ours its keys move one by one, if a proxy of ours says so. Orders
+//! that take time are answered while only their session waits.
 
 use super::{Outcome, Request, Run, Table};
 use crate::error::{CommandError, line};

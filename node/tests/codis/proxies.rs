@@ -221,7 +221,7 @@ fn a_dashboard_finds_what_it_reads() {
         client.say("SLOTSMGRT-ASYNC-STATUS"),
         "[dest server: :-1 slot number: -1 migrating  : no moved keys : -1 remain keys: -1]"
     );
-    assert!(client.say("SLOTSRESTORE k 0 x").contains("takes whole slots"));
+    assert!(client.say("SLOTSRESTORE k 0 x").contains("payload"));
     for (wrong, text) in [
         ("SLOTSMGRTTAGSLOT 127.0.0.1 0 100 5", "invalid port number 0"),
         ("SLOTSMGRTTAGSLOT 127.0.0.1 1 -1 5", "invalid timeout number -1"),
