@@ -2,6 +2,7 @@
 
 mod codis_server;
 mod moves;
+mod own;
 mod refusals;
 mod troubles;
 mod untracked;

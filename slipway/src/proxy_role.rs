@@ -166,6 +166,12 @@ mod tests {
     }
 }
 
+/// What the kernel says of the machine.
+fn kernel(what: &str) -> String {
+    let text = std::fs::read_to_string(format!("/proc/sys/kernel/{what}"));
+    text.unwrap_or_default().trim_end().to_owned()
+}
+
 /// A duration as files have it: a number of milliseconds.
 fn ms(number: Option<u64>) -> Option<Duration> {
     number.map(Duration::from_millis)

@@ -27,6 +27,7 @@ fleets() {
 untracked() { behaviour foreign::untracked::; }
 refusals() { behaviour foreign::refusals::; }
 codis_server() { behaviour foreign::codis_server::; }
+own() { behaviour foreign::own::; }
 upgrade() { behaviour foreign::upgrade::; }
 real_programs() { tests/by-hand/pika.sh; }
 
@@ -41,6 +42,7 @@ point fleets "the dashboard killed while slots move behind two proxies, a passwo
 point untracked "what Pika's slot index does not know of is not lost, written before the move or during it"
 point refusals "a stream in a slot: its move is refused with the key's name, its clients notice nothing, the other slots move"
 point codis_server "codis-server: E1 and E2 give the right results, slots with a big sorted set move under load without an error"
+point own "slipway migrate without a dashboard: Pika to Pika and to our node under load, the controller and proxies killed on the way"
 point upgrade "Pika to our node under load: every key equal"
 echo "NOT CHECKED: load on two proxies at once; codis-server to our node; the way back from our node"
 if [[ -n ${PIKA:-} && -n ${CODIS_DASHBOARD:-} && -n ${CODIS_ADMIN:-} ]]; then
