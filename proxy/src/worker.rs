@@ -161,6 +161,11 @@ impl Worker {
         self.config.codis.is_some()
     }
 
+    /// Whether some nodes may not be ours, and have commands that ours have not.
+    pub(crate) fn has_strangers(&self) -> bool {
+        self.shared.router.is_some()
+    }
+
     // --- requests
 
     /// Sends a request on its way: to a replica, to the owner of its slot, or to the gate.
