@@ -3,6 +3,7 @@
 mod cli;
 mod control_role;
 mod daemon;
+mod file;
 mod load;
 #[cfg(feature = "node")]
 mod node_role;

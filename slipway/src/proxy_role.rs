@@ -11,7 +11,6 @@ use codis::config::is_codis;
 use codis::flags::{self, Invocation};
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::Duration;
 
 /// The flags of `slipway proxy`: our own and all of codis-proxy.
 #[derive(Args, Clone, Debug)]
@@ -140,6 +139,12 @@ fn usage() -> String {
     )
 }
 
+/// What the kernel says of the machine.
+fn kernel(what: &str) -> String {
+    let text = std::fs::read_to_string(format!("/proc/sys/kernel/{what}"));
+    text.unwrap_or_default().trim_end().to_owned()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -163,23 +168,5 @@ mod tests {
         for flag in ["--check", "--token", "--dashboard", "--version"] {
             assert!(usage().contains(flag), "{flag}");
         }
-    }
-}
-
-/// What the kernel says of the machine.
-fn kernel(what: &str) -> String {
-    let text = std::fs::read_to_string(format!("/proc/sys/kernel/{what}"));
-    text.unwrap_or_default().trim_end().to_owned()
-}
-
-/// A duration as files have it: a number of milliseconds.
-fn ms(number: Option<u64>) -> Option<Duration> {
-    number.map(Duration::from_millis)
-}
-
-/// What a file says; what it does not say stays as it is.
-fn set<T>(place: &mut T, value: Option<T>) {
-    if let Some(value) = value {
-        *place = value;
     }
 }

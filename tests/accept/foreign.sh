@@ -22,6 +22,7 @@ moves() {
     behaviour foreign::moves::a_slot_that_takes_longer
 }
 fleets() {
+    behaviour foreign::moves::moves_behind_two_proxies
     behaviour foreign::troubles::
 }
 untracked() { behaviour foreign::untracked::; }
@@ -38,13 +39,13 @@ fi
 
 point doubles "the doubles answer as real Pika 4.0.1 and codis-server, faults included"
 point moves "Pika's slots move under load on exactly those slots, semi-async and sync, 1 and 8 senders: no error, no damaged key, no stall"
-point fleets "the dashboard killed while slots move behind two proxies, a password, nodes that restart"
+point fleets "load on two proxies at once, the dashboard killed while slots move, a password, nodes that restart"
 point untracked "what Pika's slot index does not know of is not lost, written before the move or during it"
 point refusals "a stream in a slot: its move is refused with the key's name, its clients notice nothing, the other slots move"
 point codis_server "codis-server: E1 and E2 give the right results, slots with a big sorted set move under load without an error"
 point own "slipway migrate without a dashboard: Pika to Pika and to our node under load, the controller and proxies killed on the way"
 point upgrade "Pika to our node under load: every key equal"
-echo "NOT CHECKED: load on two proxies at once; codis-server to our node; the way back from our node"
+echo "NOT CHECKED: codis-server to our node; the way back from our node"
 if [[ -n ${PIKA:-} && -n ${CODIS_DASHBOARD:-} && -n ${CODIS_ADMIN:-} ]]; then
     point real_programs "real Pika under the real dashboard: no error, no damaged key, p99.9 within 20 ms, no wait over 200 ms"
 else

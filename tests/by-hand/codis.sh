@@ -113,16 +113,6 @@ registered() {
 
 zookeeper_cli() { java -cp "/usr/share/java/*" org.apache.zookeeper.ZooKeeperMain -server "$place" "$@" 2>/dev/null; }
 
-groups() {
-    local id
-    for id in 1 2; do
-        admin --create-group --gid="$id"
-        within 20 admin --group-add --gid="$id" --addr="${nodes[id - 1]}"
-    done
-    admin --slots-assign --beg=0 --end=1023 --gid=1 --confirm
-    says '[.stats.slots[] | select(.group_id == 1)] | length == 1024'
-}
-
 # --- Load and moves. ---
 
 start_load() {

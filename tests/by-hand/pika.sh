@@ -95,16 +95,6 @@ product() {
 
 pikas_answer() { [[ $(at_node 1 PING 2>&1) == PONG && $(at_node 2 PING 2>&1) == PONG ]]; }
 
-groups() {
-    local id
-    for id in 1 2; do
-        admin --create-group --gid="$id"
-        within 20 admin --group-add --gid="$id" --addr="${nodes[id - 1]}"
-    done
-    admin --slots-assign --beg=0 --end=1023 --gid=1 --confirm
-    says '[.stats.slots[] | select(.group_id == 1)] | length == 1024'
-}
-
 # --- Load. ---
 
 # load NAME PROXY FLAG…: begins; its first values are there some seconds before what is measured.

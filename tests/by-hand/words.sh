@@ -1,6 +1,6 @@
 # Words of the scripts beside this one, which source it at the top of the repository: processes, checks, a dashboard that is asked.
 #
-# Who sources it sets `product`, and `dir`, `scenario` and `dashboard` for each scenario.
+# Who sources it sets `product`, and `dir`, `scenario`, `dashboard` and `nodes` for each scenario.
 # shellcheck shell=bash
 # shellcheck disable=SC2034,SC2154 # what is set here is used there, and the other way round
 
@@ -89,3 +89,14 @@ topom() { curl -sf --max-time 5 "http://$dashboard/topom"; }
 
 # says FILTER: the product's state fulfils it.
 says() { topom | jq -e "$1" >/dev/null; }
+
+# Two groups, of one node each: the first two of `nodes`. All slots are at the first.
+groups() {
+    local id
+    for id in 1 2; do
+        admin --create-group --gid="$id"
+        within 20 admin --group-add --gid="$id" --addr="${nodes[id - 1]}"
+    done
+    admin --slots-assign --beg=0 --end=1023 --gid=1 --confirm
+    says '[.stats.slots[] | select(.group_id == 1)] | length == 1024'
+}

@@ -3,9 +3,8 @@
 use crate::moves_under_load::nothing_wrong;
 use crate::size::size;
 use codis::model::ForwardMethod;
-use codis::records::SlotState;
 use harness::Company;
-use harness::dashboard::{Dashboard, Death, Moves, Poller, Settings};
+use harness::dashboard::{DEATHS, Dashboard, Moves, Poller, Settings};
 use harness::load::Load;
 use harness::product::{Parts, Product};
 use std::sync::Arc;
@@ -69,24 +68,9 @@ fn move_to(dashboard: &Dashboard, group: i64) -> Moves {
 
 #[test]
 fn a_dashboard_that_dies_at_any_step_of_a_slot_is_followed_by_another_that_goes_on() {
-    use Death::{Before, Executing, Filled, HalfFilled};
     let mut product = product(ForwardMethod::SemiAsync, 2);
     let load = load(&product);
-    let deaths = [
-        Before(SlotState::Preparing),
-        Before(SlotState::Prepared),
-        HalfFilled(SlotState::Prepared),
-        Filled(SlotState::Prepared),
-        Before(SlotState::Migrating),
-        HalfFilled(SlotState::Migrating),
-        Filled(SlotState::Migrating),
-        Before(SlotState::Finished),
-        Executing,
-        Before(SlotState::None),
-        HalfFilled(SlotState::Finished),
-        Filled(SlotState::Finished),
-    ];
-    for (slot, death) in (100..).zip(deaths) {
+    for (slot, death) in (100..).zip(DEATHS) {
         product.dashboard.create_action(slot, 2).unwrap();
         product.dashboard.die_at(death);
         product.dashboard.run(limit(1)).unwrap_err();

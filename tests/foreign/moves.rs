@@ -11,34 +11,42 @@ fn pika(senders: usize) -> Node {
     Node::Pika(pika::Settings { senders, ..pika::Settings::default() })
 }
 
-fn moves(method: ForwardMethod, senders: usize) {
-    let parts = Parts { source: pika(senders), target: pika(senders), method, ..Parts::default() };
+fn moves(method: ForwardMethod, senders: usize, proxies: usize) {
+    let parts =
+        Parts { source: pika(senders), target: pika(senders), method, proxies, ..Parts::default() };
     let mut world = World::start(parts);
-    let load = world.load(0, FOR_PIKA);
+    let loads: Vec<_> = (0..proxies).map(|proxy| world.load(proxy, FOR_PIKA)).collect();
     assert_eq!(world.move_all(2), usize::try_from(World::slots()).unwrap());
-    not_noticed(&load.end());
+    for load in loads {
+        not_noticed(&load.end());
+    }
     world.source_is_empty();
     world.all_run();
 }
 
 #[test]
 fn semi_async_moves_of_one_sender_are_not_noticed() {
-    moves(ForwardMethod::SemiAsync, 1);
+    moves(ForwardMethod::SemiAsync, 1, 1);
 }
 
 #[test]
 fn semi_async_moves_of_eight_senders_are_not_noticed() {
-    moves(ForwardMethod::SemiAsync, 8);
+    moves(ForwardMethod::SemiAsync, 8, 1);
 }
 
 #[test]
 fn sync_moves_of_one_sender_are_not_noticed() {
-    moves(ForwardMethod::Sync, 1);
+    moves(ForwardMethod::Sync, 1, 1);
 }
 
 #[test]
 fn sync_moves_of_eight_senders_are_not_noticed() {
-    moves(ForwardMethod::Sync, 8);
+    moves(ForwardMethod::Sync, 8, 1);
+}
+
+#[test]
+fn moves_behind_two_proxies_are_not_noticed() {
+    moves(ForwardMethod::SemiAsync, 8, 2);
 }
 
 /// The fill is held back for as long as it may be, refused, and repeated.

@@ -4,7 +4,7 @@ use super::world::{LIMIT, Node, Parts, World, name, names, not_noticed, ok};
 use crate::moves_under_load::nothing_wrong;
 use codis::records::SlotState;
 use doubles::pika;
-use harness::dashboard::Death;
+use harness::dashboard::DEATHS;
 use harness::eventually;
 use protocol::frame::Value;
 use std::time::{Duration, Instant};
@@ -16,24 +16,9 @@ const AT_ONCE: Duration = Duration::from_secs(2);
 
 #[test]
 fn a_dashboard_that_dies_at_any_step_is_followed_by_another_that_goes_on() {
-    use Death::{Before, Executing, Filled, HalfFilled};
     let mut world = World::start(Parts { proxies: 2, ..Parts::default() });
     let load = world.load(0, FOR_PIKA);
-    let deaths = [
-        Before(SlotState::Preparing),
-        Before(SlotState::Prepared),
-        HalfFilled(SlotState::Prepared),
-        Filled(SlotState::Prepared),
-        Before(SlotState::Migrating),
-        HalfFilled(SlotState::Migrating),
-        Filled(SlotState::Migrating),
-        Before(SlotState::Finished),
-        Executing,
-        Before(SlotState::None),
-        HalfFilled(SlotState::Finished),
-        Filled(SlotState::Finished),
-    ];
-    for (slot, death) in (0..).zip(deaths) {
+    for (slot, death) in (0..).zip(DEATHS) {
         world.dashboard.create_action(slot, 2).unwrap();
         world.dashboard.die_at(death);
         world.dashboard.run(LIMIT).unwrap_err();

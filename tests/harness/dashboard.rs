@@ -10,7 +10,7 @@ mod group;
 mod poll;
 mod serve;
 
-pub use action::{Death, Moves};
+pub use action::{DEATHS, Death, Moves};
 pub use call::call;
 pub use poll::{Poller, Red};
 pub use serve::Server;

@@ -105,9 +105,7 @@ async fn examine_all(
     from.check(config.slot_count)?;
     to.check(config.slot_count)?;
     let path = path(config, moved, &from).await?;
-    // Both at once, so that neither waits for the other to be refused.
-    let indexes = [known.check_index(config, &from), known.check_index(config, &to)];
-    indexes.into_iter().collect::<Result<(), _>>()?;
+    tokio::try_join!(known.await_index(config, &from), known.await_index(config, &to))?;
     from.check_idle()?;
     known.clear_cache(&mut target, &to, moved.slot).await?;
     slot::check_absent(&mut target, moved).await?;

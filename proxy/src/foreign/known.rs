@@ -20,6 +20,10 @@ use tokio::time::{Instant, sleep};
 /// Between two looks at a SLOTSRELOAD; each is longer by as much, up to a hundred times.
 const RELOAD_PAUSE: Duration = Duration::from_millis(5);
 const RELOAD_PAUSES_MAX: u32 = 100;
+/// Between two looks at whether it has ended; and for how long a move waits for that, which a node without data needs milliseconds for. Not
+/// longer: another proxy may have locked the slot already, and its clients would wait as long.
+const INDEX_PAUSE: Duration = Duration::from_millis(2);
+const INDEX_WAIT: Duration = Duration::from_millis(50);
 /// A SLOTSRELOAD that takes longer is given up; the next move begins another.
 const RELOAD_MAX: Duration = Duration::from_hours(24);
 /// Between two looks at a cache that is being emptied, and how many.
@@ -147,13 +151,23 @@ impl Known {
         });
     }
 
-    /// Refuses while the node's list of keys is not whole; sees to it that it will be. It is not waited for: another proxy may have locked the
-    /// slot already, and its clients would wait as long.
-    pub(super) fn check_index(
+    /// Refuses while the node's list of keys is not whole; sees to it that it will be.
+    pub(super) async fn await_index(
         self: &Arc<Self>,
         config: &Arc<Config>,
         node: &Node,
     ) -> Result<(), Refusal> {
+        let end = Instant::now() + INDEX_WAIT;
+        loop {
+            let said = self.check_index(config, node);
+            if said.is_ok() || Instant::now() >= end {
+                return said;
+            }
+            sleep(INDEX_PAUSE).await;
+        }
+    }
+
+    fn check_index(self: &Arc<Self>, config: &Arc<Config>, node: &Node) -> Result<(), Refusal> {
         if node.dialect != crate::Dialect::Pika {
             return Ok(());
         }
@@ -255,18 +269,23 @@ async fn reload(config: &Config, addr: &str) -> Result<String, String> {
     let mut link = Link::open(config, addr, patience).await.map_err(|e| e.to_string())?;
     let end = Instant::now() + RELOAD_MAX;
     let (mut began, mut pauses): (Option<String>, u32) = (None, 1);
-    let mut run_id = None;
+    let mut first: Option<Node> = None;
     while Instant::now() < end {
         let node = look_at_node(&mut link, addr, Slot(0)).await.map_err(|e| e.to_string())?;
         node.check(config.slot_count).map_err(|refusal| refusal.to_string())?;
-        if *run_id.get_or_insert_with(|| node.run_id.clone()) != node.run_id {
+        let first = first.get_or_insert_with(|| node.clone());
+        if first.run_id != node.run_id {
             return Err("it was started anew meanwhile".to_owned());
         }
+        // One that ran when we came may be past what clients write now; any other will do, whoever began it.
+        if began.is_none() && node.reload_began != first.reload_began {
+            began = Some(node.reload_began.clone());
+        }
         match began.as_deref() {
-            Some(began) if !node.is_reloading && node.reload_began == began => {
+            // A node runs one at a time: while another runs, this one is over.
+            Some(began) if !(node.is_reloading && node.reload_began == began) => {
                 return Ok(node.run_id);
             }
-            // One that somebody else began may be past what clients write now.
             None if !node.is_reloading => {
                 let answer = link.ask(&[b"SLOTSRELOAD"]).await.map_err(|e| e.to_string())?;
                 began = start(&answer).filter(|start| *start != node.reload_began);

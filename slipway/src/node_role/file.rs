@@ -1,6 +1,7 @@
 //! `node.toml` as written. The file `config/node.toml` is the manual.
 
 use super::Settings;
+use crate::file::{Request, ms, set};
 use anyhow::{Result, bail};
 use cluster::SlotCount;
 use node::{Config, WalSync};
@@ -51,16 +52,6 @@ struct SlowLog {
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
-#[expect(clippy::struct_field_names, reason = "the keys of the file")]
-struct Request {
-    frame_bytes_max: Option<usize>,
-    bulk_bytes_max: Option<usize>,
-    args_max: Option<usize>,
-    inline_bytes_max: Option<usize>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
 struct Transfer {
     chunk_bytes: Option<usize>,
     capture_bytes_max: Option<usize>,
@@ -103,27 +94,18 @@ impl File {
         set(&mut config.bulk_elements_min, self.bulk_elements_min);
         set(&mut config.disk_reserve_bytes, self.disk_reserve_bytes);
         set(&mut config.clients_max, self.clients_max);
-        set(&mut config.idle_timeout, self.idle_ms_max.map(Duration::from_millis));
+        set(&mut config.idle_timeout, ms(self.idle_ms_max));
         set(&mut config.output_bytes_max, self.output_bytes_max);
         set(&mut config.queue_bytes_max, self.queue_bytes_max);
         set(&mut config.cursor_bytes_max, self.cursor_bytes_max);
         set(&mut config.expire_effort_percent, self.expire_effort_percent);
-        set(&mut config.stop_grace, self.stop_grace_ms.map(Duration::from_millis));
+        set(&mut config.stop_grace, ms(self.stop_grace_ms));
         self.request.into(&mut config.limits);
         self.transfer.into(&mut config.transfer);
         set(&mut config.slow_us_min, self.slow_log.slower_than_us);
         set(&mut config.slow_len_max, self.slow_log.len_max);
         config.check()?;
         Ok(Settings { listen: self.listen, admin: self.admin, config })
-    }
-}
-
-impl Request {
-    fn into(self, limits: &mut protocol::slicer::Limits) {
-        set(&mut limits.frame_bytes_max, self.frame_bytes_max);
-        set(&mut limits.bulk_bytes_max, self.bulk_bytes_max);
-        set(&mut limits.args_max, self.args_max);
-        set(&mut limits.inline_bytes_max, self.inline_bytes_max);
     }
 }
 
@@ -134,19 +116,13 @@ impl Transfer {
         set(&mut limits.tail_bytes_max, self.tail_bytes_max);
         set(&mut limits.drain_max, self.drain_us_max.map(Duration::from_micros));
         set(&mut limits.handoff_budget, self.handoff_budget_us.map(Duration::from_micros));
-        set(&mut limits.handoff_pause, self.handoff_pause_ms.map(Duration::from_millis));
+        set(&mut limits.handoff_pause, ms(self.handoff_pause_ms));
         set(&mut limits.handoff_attempts_max, self.handoff_attempts_max);
         set(&mut limits.copies_at_once, self.copies_at_once);
         set(&mut limits.copy_starts_max, self.copy_starts_max);
-        set(&mut limits.call_timeout, self.call_ms_max.map(Duration::from_millis));
-        set(&mut limits.relay_max, self.relay_ms_max.map(Duration::from_millis));
-        set(&mut limits.clock_offset_max, self.clock_offset_ms_max.map(Duration::from_millis));
-    }
-}
-
-fn set<T>(place: &mut T, value: Option<T>) {
-    if let Some(value) = value {
-        *place = value;
+        set(&mut limits.call_timeout, ms(self.call_ms_max));
+        set(&mut limits.relay_max, ms(self.relay_ms_max));
+        set(&mut limits.clock_offset_max, ms(self.clock_offset_ms_max));
     }
 }
 

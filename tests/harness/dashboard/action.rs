@@ -32,6 +32,22 @@ pub enum Death {
     Executing,
 }
 
+/// At each step of a slot.
+pub const DEATHS: [Death; 12] = [
+    Death::Before(SlotState::Preparing),
+    Death::Before(SlotState::Prepared),
+    Death::HalfFilled(SlotState::Prepared),
+    Death::Filled(SlotState::Prepared),
+    Death::Before(SlotState::Migrating),
+    Death::HalfFilled(SlotState::Migrating),
+    Death::Filled(SlotState::Migrating),
+    Death::Before(SlotState::Finished),
+    Death::Executing,
+    Death::Before(SlotState::None),
+    Death::HalfFilled(SlotState::Finished),
+    Death::Filled(SlotState::Finished),
+];
+
 /// What came of a run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Moves {

@@ -1,7 +1,7 @@
 //! `proxy.toml` as written. The file `config/proxy.toml` is the manual.
 
 use super::Settings;
-use crate::proxy_role::{ms, set};
+use crate::file::{Request, ms, set};
 use anyhow::{Result, bail};
 use cluster::SlotCount;
 use proxy::Config;
@@ -35,16 +35,6 @@ pub(super) struct File {
     upstream: Upstream,
     #[serde(default)]
     slow_log: SlowLog,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-#[expect(clippy::struct_field_names, reason = "the keys of the file")]
-struct Request {
-    frame_bytes_max: Option<usize>,
-    bulk_bytes_max: Option<usize>,
-    args_max: Option<usize>,
-    inline_bytes_max: Option<usize>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -113,15 +103,6 @@ impl File {
         self.slow_log.into(&mut config.slow_log);
         config.check()?;
         Ok(Settings { listen: self.listen, admin: self.admin, controller: self.controller, config })
-    }
-}
-
-impl Request {
-    fn into(self, limits: &mut protocol::slicer::Limits) {
-        set(&mut limits.frame_bytes_max, self.frame_bytes_max);
-        set(&mut limits.bulk_bytes_max, self.bulk_bytes_max);
-        set(&mut limits.args_max, self.args_max);
-        set(&mut limits.inline_bytes_max, self.inline_bytes_max);
     }
 }
 

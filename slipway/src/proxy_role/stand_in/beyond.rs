@@ -1,6 +1,6 @@
 //! Settings of ours in a file of codis-proxy: keys that begin with `slipway_`, which codis-proxy passes over. `docs/CODIS.md` has them as a table.
 
-use crate::proxy_role::{ms, set};
+use crate::file::{ms, set};
 use anyhow::{Context, Result};
 use proxy::Config;
 use proxy::config::FractionalScores;
