@@ -3,7 +3,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup build run test check model bench bench-instructions accept-main accept-codis accept-foreign
+.PHONY: help setup build run test check model bench bench-instructions accept-main accept-codis accept-foreign accept-performance
 
 # A CI run must use the versions in Cargo.lock; at a desk, cargo may add a line to it.
 LOCKED := $(if $(filter true,$(CI)),--locked)
@@ -66,3 +66,6 @@ accept-codis: setup build ## PASS or FAIL for each thing we must show in codis-p
 
 accept-foreign: setup build ## PASS or FAIL for each thing we must show in front of Pika and codis-server; SIZE=small for a quick look
 	SIZE=$(or $(SIZE),full) tests/accept/foreign.sh
+
+accept-performance: setup build ## PASS or FAIL for each pass line of proxy and node beside the peers that are found; SIZE=small for a quick look
+	SIZE=$(or $(SIZE),full) tests/accept/performance.sh

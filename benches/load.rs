@@ -56,7 +56,8 @@ impl Outcome {
         })
     }
 
-    fn add(&mut self, other: &Self) -> Result<()> {
+    /// Puts another run's to it.
+    pub(crate) fn add(&mut self, other: &Self) -> Result<()> {
         self.requests += other.requests;
         self.errors += other.errors;
         self.first_error = self.first_error.take().or_else(|| other.first_error.clone());

@@ -4,6 +4,7 @@
 //! a subject's processes for each request, and its ratio to a peer's in the same round; requests per second are the ceiling of a machine that
 //! load and servers share. `docs/BENCH.md` says how to run it and how to read it.
 
+mod acceptance;
 mod case;
 mod cost;
 mod counter;
@@ -12,10 +13,12 @@ mod load;
 mod machine;
 mod measure;
 mod memory;
+mod moves;
 mod plot;
 mod record;
 mod report;
 mod saturate;
+mod scale;
 mod stall;
 mod statistics;
 mod steady;
@@ -32,7 +35,7 @@ use serde_json::json;
 use std::collections::BTreeMap;
 use std::io::stdout;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use subject::{Attached, Ground, Kind, RECIPES, Recipe};
 
 /// Requests a second of the cases with a fixed rate.
@@ -68,12 +71,23 @@ struct Args {
     /// A server that runs already: NAME=HOST:PORT,PROCESS[,PROCESS…]
     #[arg(long)]
     attach: Vec<Attached>,
+    /// Keys of 64 bytes that move from node to node; 1,000,000 if small, 10,000,000 if full
+    #[arg(long)]
+    move_keys: Option<u64>,
     /// Where the numbers (bench.json) and the plots go
     #[arg(long, default_value = "target/bench")]
     out: PathBuf,
+    /// No case begins after so many minutes; what is left out is said
+    #[arg(long, env = "BENCH_MINUTES", default_value_t = 240)]
+    minutes: u64,
     /// Name the cases and the subjects, and measure nothing
     #[arg(long)]
     list: bool,
+    /// Measure nothing: a line, PASS, FAIL or NOT CHECKED, for each pass line of an earlier run's bench.json
+    #[arg(long)]
+    read: Option<PathBuf>,
+    #[arg(skip = Instant::now())]
+    begin: Instant,
 }
 
 fn main() -> Result<()> {
@@ -83,6 +97,9 @@ fn main() -> Result<()> {
     args.subjects.retain(|name| !name.is_empty());
     if args.list {
         return list(&args);
+    }
+    if let Some(file) = &args.read {
+        return acceptance::lines(file)?.iter().try_for_each(|line| say(line));
     }
     let mut bench = args.bench()?;
     report::show_head(&mut stdout(), &bench.record)?;
@@ -94,20 +111,26 @@ fn main() -> Result<()> {
     say(&format!("\nevery number: {0}/bench.json; plots: {0}/*.svg", args.out.display()))
 }
 
-/// Measures everything that is asked for.
+/// Measures everything that is asked for, as far as the time allows.
 fn run(args: &Args, bench: &mut Bench) -> Result<()> {
     let mut family = String::new();
     for case in case::all(args.size).iter().filter(|case| args.wants(&case.name)) {
+        if bench.is_late(args, &case.name) {
+            continue;
+        }
         bench.saturate(case, &mut family)?;
         report::show_case(&mut stdout(), &bench.record, &case.name)?;
     }
     let rates = if args.size == Size::Full { &RATES[..] } else { &RATES[..1] };
     for &rate in rates.iter().filter(|rate| args.wants(&steady::name(**rate))) {
+        if bench.is_late(args, &steady::name(rate)) {
+            continue;
+        }
         bench.steady(rate)?;
         report::show_case(&mut stdout(), &bench.record, &steady::name(rate))?;
     }
     for disturbance in stall::Disturbance::ALL {
-        if args.wants(disturbance.name()) {
+        if args.wants(disturbance.name()) && !bench.is_late(args, disturbance.name()) {
             bench.stall(disturbance)?;
             say(&format!("{} is measured", disturbance.name()))?;
         }
@@ -115,19 +138,47 @@ fn run(args: &Args, bench: &mut Bench) -> Result<()> {
     // What is started afresh needs the memory of the others.
     bench.subjects.clear();
     bench.ground.clear()?;
-    if args.wants(memory::CLIENTS) {
-        bench.idle_clients()?;
-        say(&format!("{} is measured", memory::CLIENTS))?;
-    }
-    if args.wants(large::NAME) && args.wants_subject("node") {
-        bench.larger_than_memory(if args.size == Size::Full { 1 << 30 } else { 256 << 20 })?;
-        say(&format!("{} is measured", large::NAME))?;
-    }
-    if args.wants(memory::BACKLOG) {
-        bench.unread_pipeline()?;
-        say(&format!("{} is measured", memory::BACKLOG))?;
+    run_afresh(args, bench)
+}
+
+/// The cases that start what they measure themselves.
+fn run_afresh(args: &Args, bench: &mut Bench) -> Result<()> {
+    type Measure = fn(&mut Bench, &Args) -> Result<()>;
+    let on_nodes = args.wants_subject("node");
+    let scale = args.cases.iter().any(|part| scale::NAME.contains(part.as_str()));
+    let cases: [(&str, bool, Measure); 5] = [
+        (memory::CLIENTS, args.wants(memory::CLIENTS), |bench, _| bench.idle_clients()),
+        (moves::NAME, on_nodes && moves::ALL.iter().any(|case| args.wants(case)), |bench, args| {
+            bench.moves(args.goods(), |case| args.wants(case))
+        }),
+        (large::NAME, on_nodes && args.wants(large::NAME), |bench, args| {
+            bench.larger_than_memory(if args.size == Size::Full { 1 << 30 } else { 256 << 20 })
+        }),
+        (memory::BACKLOG, args.wants(memory::BACKLOG), |bench, _| bench.unread_pipeline()),
+        // Many processes: when it is asked for, or everything is.
+        (scale::NAME, scale || (args.cases.is_empty() && args.size == Size::Full), |bench, _| {
+            bench.scale()
+        }),
+    ];
+    for (name, wanted, measure) in cases {
+        if wanted && !bench.is_late(args, name) {
+            measure(bench, args)?;
+            say(&format!("{name} is measured"))?;
+        }
     }
     Ok(())
+}
+
+impl Bench {
+    /// Whether the time is up; a case that is left out for it is noted.
+    fn is_late(&mut self, args: &Args, case: &str) -> bool {
+        let late = args.begin.elapsed() > Duration::from_secs(60 * args.minutes);
+        if late {
+            let why = format!("{case} is not measured: {} minutes were over", args.minutes);
+            self.record.left_out.push(why);
+        }
+        late
+    }
 }
 
 impl Args {
@@ -152,6 +203,15 @@ impl Args {
             self.subjects.is_empty() || self.subjects.iter().any(|name| name == recipe.name)
         };
         Ok(RECIPES.iter().filter(is_wanted).collect())
+    }
+
+    /// What moves from node to node.
+    fn goods(&self) -> moves::Goods {
+        let (keys, large_bytes) = match self.size {
+            Size::Small => (1_000_000, 256 << 20),
+            Size::Full => (10_000_000, 1 << 30),
+        };
+        moves::Goods { keys: self.move_keys.unwrap_or(keys), large_bytes }
     }
 
     /// Starts everything.
@@ -219,8 +279,15 @@ fn list(args: &Args) -> Result<()> {
     let closed = case::all(args.size).into_iter().map(|case| case.name);
     let beside = stall::Disturbance::ALL.map(|disturbance| disturbance.name().to_owned());
     let fresh = [memory::CLIENTS, large::NAME, memory::BACKLOG].map(str::to_owned);
-    let cases: Vec<String> =
-        closed.chain(RATES.map(steady::name)).chain(beside).chain(fresh).collect();
+    let moves = moves::ALL.map(str::to_owned);
+    let open = RATES
+        .map(steady::name)
+        .into_iter()
+        .chain(beside)
+        .chain(fresh)
+        .chain(moves)
+        .chain([scale::NAME.to_owned()]);
+    let cases: Vec<String> = closed.chain(open).collect();
     let subjects: Vec<&str> = RECIPES.iter().map(|recipe| recipe.name).collect();
     say(&format!("cases: {}\nsubjects: {}", cases.join(" "), subjects.join(" ")))
 }

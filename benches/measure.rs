@@ -108,7 +108,7 @@ pub(crate) fn timed(
     ])
 }
 
-fn no_errors(outcome: &Outcome) -> Result<()> {
+pub(crate) fn no_errors(outcome: &Outcome) -> Result<()> {
     match &outcome.first_error {
         Some(text) => {
             bail!("{} of {} answers are errors: {text}", outcome.errors, outcome.requests)

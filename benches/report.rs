@@ -3,7 +3,7 @@
 use crate::record::Record;
 use crate::statistics::Estimate;
 use crate::verdict::{Bar, Standing, Verdict};
-use crate::{large, memory, stall, steady};
+use crate::{large, memory, moves, scale, stall, steady};
 use anyhow::Result;
 use std::io::Write;
 
@@ -73,7 +73,13 @@ pub(crate) fn show(to: &mut impl Write, record: &Record, verdicts: &[Verdict]) -
     values(to, record, unread, (memory::BACKLOG, &memory::BACKLOG_VALUES))?;
     let large = "Data larger than a node's memory: 1 KiB values, half reads and half writes at a fixed rate";
     values(to, record, large, (large::NAME, &large::VALUES))?;
+    moved(to, record)?;
+    scaled(to, record)?;
     refusals(to, record)?;
+    writeln!(to)?;
+    for line in &record.left_out {
+        writeln!(to, "left out: {line}")?;
+    }
     show_verdicts(to, verdicts)
 }
 
@@ -148,6 +154,42 @@ fn values(
         }
     }
     write_rows(to, title, &rows)
+}
+
+/// A line a value, a column a case of moves.
+fn moved(to: &mut impl Write, record: &Record) -> Result<()> {
+    let cases: Vec<&str> =
+        record.cases().into_iter().filter(|case| moves::ALL.contains(case)).collect();
+    let head = std::iter::once("value").chain(cases.iter().copied());
+    let mut rows: Vec<Vec<String>> = vec![head.map(str::to_owned).collect()];
+    for name in moves::VALUES {
+        let cells: Vec<Option<f64>> =
+            cases.iter().map(|case| record.median(case, moves::SUBJECT, name)).collect();
+        if cells.iter().any(Option::is_some) {
+            let written =
+                cells.into_iter().map(|cell| cell.map_or_else(|| NOTHING.to_owned(), short));
+            rows.push(std::iter::once(name.to_owned()).chain(written).collect());
+        }
+    }
+    write_rows(to, "Slots that move from node to node and back, medians of the ways", &rows)
+}
+
+/// A line a size, a column a value.
+fn scaled(to: &mut impl Write, record: &Record) -> Result<()> {
+    let head = std::iter::once("size").chain(scale::VALUES).map(str::to_owned).collect();
+    let mut rows: Vec<Vec<String>> = vec![head];
+    for case in record.cases().into_iter().filter(|case| case.starts_with(scale::NAME)) {
+        let cell =
+            |value| record.median(case, scale::SUBJECT, value).map_or(NOTHING.to_owned(), short);
+        rows.push(std::iter::once(case.to_owned()).chain(scale::VALUES.map(cell)).collect());
+    }
+    write_rows(to, "What grows with what: the proxy at 5,000 requests a second", &rows)
+}
+
+/// A number with as many digits as say something.
+fn short(number: f64) -> String {
+    let digits = if number.abs() < 10.0 { 2 } else { 0 };
+    format!("{number:.digits$}")
 }
 
 /// Writes rows as a Markdown table whose columns stand one below the other.

@@ -15,6 +15,7 @@ pub(crate) use redis::Redis;
 
 use crate::cost::Cpu;
 use anyhow::{Context, Result, ensure};
+use harness::cluster::Cluster;
 use harness::process::{Process, free_port};
 use harness::resp::Client;
 use protocol::frame::Value;
@@ -202,7 +203,7 @@ pub(crate) struct Started {
     /// Their cost is reported beside it.
     behind: Vec<u32>,
     /// What must live as long.
-    _parts: Vec<Box<dyn Any>>,
+    _parts: Vec<Box<dyn Any + Send>>,
 }
 
 /// A server that takes requests.
@@ -248,6 +249,25 @@ pub(crate) fn node_with_memory(ground: &Ground, bytes: u64) -> Result<Subject> {
     let started = ours::node_with(ground, &format!("memory_bytes = {bytes}"))?;
     wait_until_it_answers("node", &started.addr);
     Ok(Subject { name: "node".to_owned(), started })
+}
+
+/// Two fresh nodes with a proxy and a controller, and the proxy as what is measured.
+pub(crate) fn cluster_of_ours(ground: &Ground) -> (Cluster, Subject) {
+    let (cluster, started) = ours::cluster(ground);
+    (cluster, Subject { name: "proxy-nodes".to_owned(), started })
+}
+
+/// The same with so many slots.
+pub(crate) fn cluster_with_slots(ground: &Ground, slots: u16) -> (Cluster, Subject) {
+    let (cluster, started) = ours::cluster_with_slots(ground, slots);
+    (cluster, Subject { name: "proxy-nodes".to_owned(), started })
+}
+
+/// Our proxy in codis-proxy's place before these servers.
+pub(crate) fn proxy_before(ground: &Ground) -> Result<Subject> {
+    let started = ours::proxy(ground, &harness::program())?;
+    wait_until_it_answers("proxy", &started.addr);
+    Ok(Subject { name: "proxy".to_owned(), started })
 }
 
 fn clear(addr: &str) -> Result<()> {

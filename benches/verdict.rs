@@ -3,7 +3,7 @@
 use crate::record::Record;
 use crate::statistics::Estimate;
 use crate::subject::Kind;
-use crate::{memory, steady};
+use crate::{memory, moves, steady};
 use serde::Serialize;
 
 /// The subject that stands before plain servers as every peer does.
@@ -89,6 +89,17 @@ pub(crate) fn lines() -> Vec<Line> {
         0.35,
         0.35,
     );
+
+    let mut moved = |case: &str, value, bar, pass| {
+        let (case, subject, stretch) = (case.to_owned(), moves::SUBJECT, pass);
+        lines.push(Line { case, subject, value, bar, pass, stretch });
+    };
+    moved(moves::EMPTY, "ms_per_slot", Bar::Itself, 10.0);
+    moved(moves::SMALL, "keys_per_s", Bar::AtLeast, 100_000.0);
+    moved(moves::LARGE, "mib_per_s", Bar::AtLeast, 100.0);
+    moved(moves::LOADED, "p99_ratio", Bar::Itself, 1.3);
+    moved(moves::LOADED, "stall_write_p99_ms", Bar::Itself, 9.0);
+    moved(moves::LOADED, "errors", Bar::Itself, 0.0);
 
     let mut other = |case: &str, value, bar, pass, stretch| {
         lines.push(Line { case: case.to_owned(), subject: PROXY, value, bar, pass, stretch });

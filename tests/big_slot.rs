@@ -14,7 +14,10 @@ const MOVES: usize = 20;
 
 #[test]
 fn a_slot_with_a_gibibyte_and_a_million_fields_stalls_no_longer_than_a_small_one() {
-    let cluster = Cluster::start_with(Settings { company: Company::Alone, ..Settings::default() });
+    // The writer that makes each pause count would have the gibibyte copied at leisure.
+    let node = "[transfer]\ncopy_percent_beside_clients = 100";
+    let cluster =
+        Cluster::start_with(Settings { company: Company::Alone, node, ..Settings::default() });
     let (small, big) = ("{small}", "{big}");
     fill(&cluster.proxy, small, 1 << 20, 1_000);
     fill(&cluster.proxy, big, size(128 << 20, 1 << 30), size(200_000, 1_000_000));

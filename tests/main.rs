@@ -15,6 +15,7 @@ mod crash;
 mod dashboards;
 mod differential;
 mod empty_slots;
+mod failing_writes;
 mod foreign;
 mod giving_up;
 mod node_down;

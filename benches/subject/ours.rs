@@ -11,7 +11,7 @@ pub(super) fn node(ground: &Ground, _: &Path) -> Result<Started> {
 
 /// With more lines in the nodes' configuration.
 pub(super) fn node_with(ground: &Ground, more: &str) -> Result<Started> {
-    let mut cluster = start(ground, more);
+    let mut cluster = start(ground, more, Settings::default().slots);
     cluster
         .tool("migrate --slots 0-1023 --to 1")
         .map_err(anyhow::Error::msg)
@@ -32,18 +32,29 @@ pub(super) fn proxy(ground: &Ground, program: &Path) -> Result<Started> {
 }
 
 pub(super) fn proxy_before_nodes(ground: &Ground, _: &Path) -> Result<Started> {
-    let mut cluster = start(ground, "");
-    Ok(Started {
+    let (cluster, started) = cluster(ground);
+    Ok(Started { _parts: vec![Box::new(cluster)], ..started })
+}
+
+/// A whole cluster, and its proxy, which is measured for as long as the cluster is kept.
+pub(super) fn cluster(ground: &Ground) -> (Cluster, Started) {
+    cluster_with_slots(ground, Settings::default().slots)
+}
+
+pub(super) fn cluster_with_slots(ground: &Ground, slots: u16) -> (Cluster, Started) {
+    let mut cluster = start(ground, "", slots);
+    let started = Started {
         addr: cluster.proxy.clone(),
         processes: vec![cluster.process(Role::Proxy).id()],
         behind: vec![cluster.process(Role::Source).id(), cluster.process(Role::Target).id()],
-        _parts: vec![Box::new(cluster)],
-    })
+        _parts: Vec::new(),
+    };
+    (cluster, started)
 }
 
-fn start(ground: &Ground, more: &str) -> Cluster {
+fn start(ground: &Ground, more: &str, slots: u16) -> Cluster {
     let workers = format!("workers = {}", ground.workers);
     let node = format!("{workers}\nclients_max = 15_000\n{more}");
     let proxy = format!("{workers}\n[limits]\nclients_max = 15_000");
-    Cluster::start_with(Settings { node: &node, proxy: &proxy, ..Settings::default() })
+    Cluster::start_with(Settings { node: &node, proxy: &proxy, slots, ..Settings::default() })
 }

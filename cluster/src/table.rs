@@ -41,7 +41,6 @@ pub enum Kind {
 
 impl Kind {
     /// Whether the node is ours.
-    #[expect(clippy::trivially_copy_pass_by_ref, reason = "for serde")]
     pub fn is_ours(&self) -> bool {
         *self == Self::Slipway
     }

@@ -1,8 +1,7 @@
 //! A double of codis-server: Redis 3.2.11 with Codis' slot commands.
 //!
 //! Sources: `codis-contract.md` §4, `migration-state-of-the-art.md` §4.1 (its two wrong results, E1 and E2, come by themselves: nothing here
-//! makes them), and how Codis' own server answers. Moves speak its own words, so a double and a real codis-server may move keys to each other
-//! as far as `payload` reads the other's encodings.
+//! makes them), and how Codis' own server answers. Moves speak its own words, so a double and a real codis-server may move keys to each other.
 //!
 //! Not in it: replication, scripts, transactions over a migration, the lazy release of big values, `SLOTSMGRT*-ASYNC-DUMP`.
 

@@ -1,6 +1,7 @@
 //! Sockets: a listener that cuts requests and hands them to a node, and a link from one node to another.
 //!
-//! One connection's requests run one after another; replies leave when nothing of the last read is left, as in the real servers.
+//! One connection's requests run one after another; replies leave when nothing of the last read is left, as in the real servers. What a node
+//! says is overtaken runs behind the others of its packet.
 
 mod link;
 
@@ -47,6 +48,25 @@ pub(crate) trait Node: Send + Sync + 'static {
         session: &mut Self::Session,
         out: &mut Vec<u8>,
     ) -> impl Future<Output = After> + Send;
+
+    /// Whether what comes behind this request in the same packet is answered before it.
+    fn is_overtaken(
+        self: &Arc<Self>,
+        _words: &[Bytes],
+        _session: &Self::Session,
+    ) -> impl Future<Output = bool> + Send {
+        async { false }
+    }
+
+    /// Answers a request behind one that is overtaken.
+    fn overtake(
+        self: &Arc<Self>,
+        words: Vec<Bytes>,
+        session: &mut Self::Session,
+        out: &mut Vec<u8>,
+    ) -> impl Future<Output = After> + Send {
+        self.answer(words, session, out)
+    }
 
     /// Answers a request without words.
     fn blank(&self, blank: Blank, out: &mut Vec<u8>) -> After;
@@ -125,6 +145,9 @@ pub(crate) fn serve<N: Node>(node: Arc<N>, listener: TcpListener) -> io::Result<
     Ok(running)
 }
 
+/// What a packet may have.
+const PACKET_BYTES: usize = 16 << 10;
+
 async fn session<N: Node>(
     node: Arc<N>,
     mut socket: TcpStream,
@@ -133,7 +156,9 @@ async fn session<N: Node>(
 ) {
     let _ = socket.set_nodelay(true);
     let era = node.era();
-    let (mut input, mut args, mut state) = (Vec::new(), Args::new(), N::Session::default());
+    // A packet shall be read as one.
+    let mut input = Vec::with_capacity(PACKET_BYTES);
+    let (mut args, mut state) = (Args::new(), N::Session::default());
     loop {
         let mut out = Vec::new();
         let after = tokio::select! {
@@ -154,6 +179,7 @@ async fn session<N: Node>(
         if sent.is_err() || after == After::Close {
             return;
         }
+        input.reserve(PACKET_BYTES);
         let read = tokio::select! {
             () = stop.cancelled() => return,
             () = era.cancelled() => return,
@@ -174,7 +200,8 @@ async fn batch<N: Node>(
     out: &mut Vec<u8>,
 ) -> After {
     let mut begin = 0;
-    let after = loop {
+    let mut overtaken: Option<Vec<Bytes>> = None;
+    let mut after = loop {
         let rest = &input[begin..];
         if rest.is_empty() {
             break After::Go;
@@ -203,11 +230,22 @@ async fn batch<N: Node>(
             }
         };
         begin += len;
-        match node.answer(words, state, out).await {
+        let after = match overtaken {
+            Some(_) => node.overtake(words, state, out).await,
+            None if begin < input.len() && node.is_overtaken(&words, state).await => {
+                overtaken = Some(words);
+                After::Go
+            }
+            None => node.answer(words, state, out).await,
+        };
+        match after {
             After::Go => {}
             end => break end,
         }
     };
+    if let Some(words) = overtaken.filter(|_| after == After::Go) {
+        after = node.answer(words, state, out).await;
+    }
     input.drain(..begin);
     after
 }

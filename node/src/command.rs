@@ -16,6 +16,7 @@ mod hyperloglog;
 mod key;
 mod list;
 mod parse;
+mod restore;
 mod scan;
 mod server;
 mod set;
@@ -39,6 +40,7 @@ pub use blocking::{Found, Wish};
 pub(crate) use codis::{Order, order};
 pub(crate) use hyperloglog::refresh;
 pub(crate) use slipway::{Word, word};
+pub(crate) use zset::score_in;
 
 /// The arguments of a request; 0 is the command's name.
 #[derive(Clone, Copy, Debug)]
@@ -217,6 +219,7 @@ const FAMILIES: &[Table] = &[
     hyperloglog::TABLE,
     key::TABLE,
     list::TABLE,
+    restore::TABLE,
     server::TABLE,
     set::TABLE,
     slipway::TABLE,

@@ -130,6 +130,9 @@ impl Config {
         if self.expire_effort_percent > 50 {
             return refuse("expire_effort_percent must be 0 to 50");
         }
+        if !(1..=100).contains(&self.transfer.copy_percent_beside_clients) {
+            return refuse("copy_percent_beside_clients must be 1 to 100");
+        }
         Ok(())
     }
 }

@@ -63,6 +63,8 @@ pub struct Session {
     pub(crate) link: Option<Link>,
     /// Whether replies are kept back (CLIENT REPLY).
     pub(crate) mute: Mute,
+    /// A codis-server sends keys: whatever it is told is an acknowledgement.
+    pub(crate) restores: bool,
     /// Close once what is in `out` is sent.
     pub(crate) closing: bool,
     /// Replies: sent up to `sent`, settled up to `settled`.
@@ -109,6 +111,7 @@ impl Session {
             multi: Multi::default(),
             link: None,
             mute: Mute::Off,
+            restores: false,
             closing: false,
             out: Vec::new(),
             sent: 0,

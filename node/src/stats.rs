@@ -2,7 +2,7 @@
 //!
 //! A worker only adds to its own cells, without locked instructions; whoever asks sums over the workers.
 
-use protocol::command::{Command, CommandId, table};
+use protocol::command::{Command, CommandId, lookup, table};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
@@ -186,6 +186,17 @@ impl Stats {
     /// The sum of one counter over all workers.
     pub fn sum(&self, of: impl Fn(&WorkerStats) -> &Count) -> u64 {
         self.workers.iter().map(|worker| of(worker).get()).sum()
+    }
+
+    /// Requests that were called but for our own parts' words to each other.
+    pub fn requests_of_clients(&self) -> u64 {
+        let sum = |worker: &Arc<WorkerStats>| -> u64 {
+            let own =
+                lookup(b"SLIPWAY").map_or(0, |command| worker.command(command.id).calls.get());
+            let all: u64 = worker.commands.iter().map(|command| command.calls.get()).sum();
+            all.saturating_sub(own)
+        };
+        self.workers.iter().map(sum).sum()
     }
 
     /// How long a command took, over all workers: the buckets, and the sum in seconds.

@@ -8,11 +8,13 @@
 //! - `chunk`: reads the next piece of a slot.
 //! - `peer`: the link to the other node.
 //! - `open`, `errand`: migrations that nodes open themselves, because a codis-dashboard wants a slot elsewhere.
+//! - `away`: keys that leave for a node that is not ours, one by one.
 //! - `report`: what the controller is told. `tally`: what is counted.
 //!
 //! Every decision is one of `cluster::SlotState`; here it is carried out under the slot's lock and kept on disk as surely as the state says.
 //! Copying and handing off run on two threads of their own, so that neither a client nor another slot's handoff waits for a chunk.
 
+pub(crate) mod away;
 pub(crate) mod capture;
 mod change;
 mod chunk;
@@ -63,6 +65,8 @@ pub struct Limits {
     pub handoff_attempts_max: u32,
     /// Slots that are copied out at a time; others wait.
     pub copies_at_once: usize,
+    /// The share of the time that copying out of this node may take while clients are served here or at the target, per cent, 1 to 100.
+    pub copy_percent_beside_clients: u32,
     /// How often a copy may start.
     pub copy_starts_max: u32,
     /// One call to the other node.
@@ -86,6 +90,7 @@ impl Default for Limits {
             handoff_pause: Duration::from_millis(50),
             handoff_attempts_max: 30,
             copies_at_once: 4,
+            copy_percent_beside_clients: 10,
             copy_starts_max: 4,
             call_timeout: Duration::from_secs(10),
             relay_max: Duration::from_secs(3),
@@ -107,6 +112,7 @@ pub(crate) struct Transfers {
     copies: Semaphore,
     handoffs: Semaphore,
     pace: source::Pace,
+    courtesy: source::Courtesy,
     bulk: Mutex<HashMap<String, Peer>>,
     express: Mutex<HashMap<String, Peer>>,
     tally: Arc<Mutex<tally::Tally>>,
@@ -116,6 +122,8 @@ pub(crate) struct Transfers {
     errands: Mutex<HashMap<Slot, Arc<errand::Errand>>>,
     /// Whom this node has told that it owns a slot, one a slot.
     announced: Mutex<HashMap<Slot, String>>,
+    /// Keys that leave for nodes that are not ours.
+    away: away::Away,
     /// Called off; a word about them that was sent earlier may still come.
     called_off: Mutex<VecDeque<MigrationId>>,
 }
@@ -126,6 +134,7 @@ impl Transfers {
         let thread = |name: &str| {
             Builder::new_multi_thread().worker_threads(1).thread_name(name).enable_all().build()
         };
+        let courtesy = source::Courtesy::new(limits.copy_percent_beside_clients);
         let (copy, handoff) = (thread("node-copy")?, thread("node-handoff")?);
         Ok(Self {
             copies: Semaphore::new(limits.copies_at_once),
@@ -136,6 +145,7 @@ impl Transfers {
             handoff: handoff.handle().clone(),
             runtimes: Mutex::new(vec![copy, handoff]),
             pace: source::Pace::default(),
+            courtesy,
             bulk: Mutex::default(),
             express: Mutex::default(),
             tally: Arc::default(),
@@ -143,6 +153,7 @@ impl Transfers {
             incoming: Mutex::default(),
             errands: Mutex::default(),
             announced: Mutex::default(),
+            away: away::Away::default(),
             called_off: Mutex::default(),
         })
     }
@@ -183,6 +194,11 @@ impl Transfers {
         }
     }
 
+    /// How long copies waited for clients, all together.
+    pub(crate) fn courtesy_seconds(&self) -> f64 {
+        self.courtesy.waited_seconds()
+    }
+
     /// What has been counted.
     pub(crate) fn tally(&self) -> tally::Tally {
         self.tally.lock().clone()
@@ -210,6 +226,11 @@ impl Transfers {
     /// What links to other nodes say of this one.
     pub(crate) fn introduction(&self) -> &Introduction {
         &self.introduction
+    }
+
+    /// Keys that leave for nodes that are not ours.
+    pub(crate) fn away(&self) -> &away::Away {
+        &self.away
     }
 
     /// The limits.

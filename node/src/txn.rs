@@ -19,7 +19,7 @@ pub use random::Picks;
 pub use scan::{Direction, Flow, Span};
 
 use crate::encoding::{Kind, Meta, Prefix, STRING_HEADER, meta_key};
-use crate::engine::{Batch, Family, Snapshot, Value};
+use crate::engine::{Batch, EngineError, Family, Snapshot, Value};
 use crate::error::{CommandError, line};
 use crate::session::Watch;
 use crate::shared::Shared;
@@ -30,6 +30,7 @@ use cluster::Slot;
 use overlay::{Overlay, Seen};
 use parking_lot::{RwLockReadGuard, RwLockWriteGuard};
 use serve::Ready;
+use service::failpoint;
 use smallvec::SmallVec;
 use std::cell::OnceCell;
 use std::collections::VecDeque;
@@ -283,7 +284,10 @@ impl<'a> Txn<'a> {
         if self.scratch.batch.is_empty() {
             return Ok(VecDeque::new());
         }
-        if let Err(error) = self.shared.engine.write(&self.scratch.batch) {
+        let written = failpoint::check("node.write")
+            .map_err(|injected| EngineError::Unwritable(injected.to_string()))
+            .and_then(|()| self.shared.engine.write(&self.scratch.batch));
+        if let Err(error) = written {
             self.shared.disk.note(&error);
             return Err(error.into());
         }

@@ -10,6 +10,7 @@ mod crashes;
 mod ownership;
 mod proxies;
 mod restarts;
+mod restores;
 
 /// The slot of a key.
 fn slot_of(key: &str) -> u16 {

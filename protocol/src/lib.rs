@@ -5,11 +5,13 @@
 //! - [`request`]: requests as bytes, for our own connections.
 //! - [`frame`]: owned values, decoded by `redis-protocol`, for everything off the hot path; the slicer's oracle.
 //! - [`command`]: one table of all commands: arity, flags, keys, and what a proxy does with each.
+//! - [`dump`]: values as DUMP gives them, and as codis-server sends them.
 //! - [`glob`]: patterns as KEYS and SCAN know them.
 //! - [`help`]: the texts of HELP that nodes and proxies share.
 //! - [`number`]: numbers as Redis reads and prints them.
 
 pub mod command;
+pub mod dump;
 pub mod frame;
 pub mod glob;
 pub mod help;

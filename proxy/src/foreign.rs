@@ -5,4 +5,5 @@ pub mod commands;
 pub mod examine;
 pub mod known;
 pub mod link;
+pub mod probe;
 pub(crate) mod sweep;

@@ -18,8 +18,8 @@ pub(crate) enum Origin {
     Nobody,
     /// The gate, which asked where a slot is.
     Where(Slot),
-    /// The gate, which asked the source of a passage for a key of the slot.
-    Passage(Slot, Rc<[u8]>),
+    /// The gate, which asked the source of a passage for keys of the slot.
+    Passage(Slot, Rc<[Rc<[u8]>]>),
 }
 
 /// The slots a request enters.

@@ -304,8 +304,11 @@ impl Upstream {
                 }
             }
             if matches!(request.slots, Slots::None) {
-                if let Origin::Passage(slot, key) = request.origin {
-                    worker.passage_answered(slot, (self.key.flavour, key), lost(why));
+                if let Origin::Passage(slot, keys) = request.origin {
+                    for key in keys.iter() {
+                        let key = (self.key.flavour, Rc::clone(key));
+                        worker.passage_answered(slot, key, lost(why));
+                    }
                     back.push(slot);
                 }
                 continue;
@@ -440,7 +443,9 @@ impl Upstream {
         }
         for (slot, key, verdict) in aftermath.passages {
             worker.passage_answered(slot, (self.key.flavour, key), verdict);
-            back.push(slot);
+            if !back.contains(&slot) {
+                back.push(slot);
+            }
         }
         for slot in back {
             worker.settle(slot);
@@ -508,8 +513,9 @@ impl Core {
                 }
                 view.consume(len);
             }
-            Origin::Passage(slot, key) => {
-                aftermath.passages.push((slot, key, Verdict::of(bytes)));
+            Origin::Passage(slot, keys) => {
+                let said = keys.iter().map(|key| (slot, Rc::clone(key), Verdict::of(bytes, key)));
+                aftermath.passages.extend(said);
                 view.consume(len);
             }
             Origin::Watch { session, number, keys } => {

@@ -13,7 +13,7 @@ use doubles::pika::{Fault, Settings};
 use doubles::{Running, codis_server, pika};
 use protocol::frame::Value;
 use proxy::config::FractionalScores;
-use proxy::foreign::examine::{Move, Path, Ready, Refusal, examine, prepare};
+use proxy::foreign::examine::{Move, Path, Ready, Refusal, examine, look_at_node, prepare};
 use proxy::foreign::known::Known;
 use proxy::foreign::link::Link;
 use proxy::{Config, Dialect};
@@ -103,12 +103,14 @@ impl Pair {
         Self { config: Arc::new(config), known: Arc::default(), source, target }
     }
 
-    /// Both steps, once the nodes' lists of keys are whole.
+    /// Both steps, once the nodes' lists of keys are whole and a cache is empty.
     async fn examine(&self, key: &str) -> Result<Ready, Refusal> {
         let end = Instant::now() + PATIENCE;
         loop {
             let said = self.examine_once(key).await;
-            if !matches!(said, Err(Refusal::Reloading { .. })) || Instant::now() > end {
+            let is_passing =
+                matches!(said, Err(Refusal::Reloading { .. } | Refusal::CacheBusy { .. }));
+            if !is_passing || Instant::now() > end {
                 return said;
             }
             sleep(Duration::from_millis(5)).await;
@@ -444,6 +446,51 @@ async fn a_source_that_migrates_by_itself_is_waited_for() {
     assert_eq!((slot, target), (number.to_string(), pair.target.addr.clone()));
 }
 
+/// What it would list again has just left, and the migration goes by the list.
+#[tokio::test]
+async fn keys_are_not_listed_anew_beside_a_migration_of_the_nodes_own() {
+    let mut pair = Pair::new().await;
+    let (host, port) = pair.target.addr.split_once(':').unwrap();
+    let number = slot("other");
+    let order = format!("SLOTSMGRTTAGSLOT-ASYNC {host} {port} 1000 200 1000000 {number} 10");
+    pair.source.ask_all(&["SET other v", "DOUBLE PACE 300", &order]).await;
+    pair.known.attach(&pair.config, &pair.source.addr);
+    let addr = pair.source.addr.clone();
+    let mut link = Link::open(&pair.config, &addr, PATIENCE).await.unwrap();
+    let mut looks = 0;
+    loop {
+        let node = look_at_node(&mut link, &addr, number).await.unwrap();
+        if node.migrating.is_none() {
+            break;
+        }
+        assert_eq!((node.is_reloading, node.reload_began.as_str()), (false, ""));
+        looks += 1;
+        sleep(Duration::from_millis(5)).await;
+    }
+    assert!(looks > 1, "{looks}");
+    assert!(pair.examine("key").await.is_ok(), "it is listed now");
+}
+
+/// Between nodes with a password.
+#[tokio::test]
+async fn a_node_that_lists_its_keys_anew_for_somebody_else_migrates_no_slot_by_itself() {
+    let mut config = config();
+    config.node_password = Some("secret".to_owned());
+    let pause = Duration::from_millis(200);
+    let settings =
+        || Settings { password: "secret".to_owned(), background: pause, ..Settings::default() };
+    let (source, target) = (
+        Node::of(pika::start(free().await, settings()).unwrap(), &config).await,
+        Node::of(pika::start(free().await, settings()).unwrap(), &config).await,
+    );
+    let mut pair = Pair { config: Arc::new(config), known: Arc::default(), source, target };
+    assert!(pair.examine("key").await.is_ok());
+    pair.source.ask_all(&["SLOTSRELOAD"]).await;
+    let said = pair.examine_once("key").await;
+    assert!(matches!(said, Err(Refusal::Reloading { .. })), "{said:?}");
+    assert!(pair.examine("key").await.is_ok());
+}
+
 #[tokio::test]
 async fn a_password_leaves_only_the_nodes_own_migration() {
     let mut config = config();
@@ -477,6 +524,22 @@ async fn the_cache_is_emptied_for_a_slot_that_comes_home_and_for_no_other() {
     assert_eq!(pair.target.ask("GET key").await, ghost, "another slot comes");
     assert!(pair.examine("key").await.is_ok());
     assert_eq!(pair.target.ask("GET key").await, Value::Null);
+}
+
+#[tokio::test]
+async fn a_cache_that_another_proxy_has_just_emptied_is_emptied_again_and_nobody_waits() {
+    let mut pair = Pair::new().await;
+    assert!(pair.examine("key").await.is_ok());
+    // Another proxy.
+    pair.known = Arc::default();
+    let busy = Refusal::CacheBusy { node: pair.target.addr.clone() };
+    assert!(busy.is_passing());
+    let mut said = pair.examine_once("key").await;
+    while matches!(said, Err(Refusal::Reloading { .. })) {
+        said = pair.examine_once("key").await;
+    }
+    assert_eq!(said, Err(busy));
+    assert!(pair.examine("key").await.is_ok());
 }
 
 #[tokio::test]

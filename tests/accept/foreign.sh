@@ -30,6 +30,7 @@ refusals() { behaviour foreign::refusals::; }
 codis_server() { behaviour foreign::codis_server::; }
 own() { behaviour foreign::own::; }
 upgrade() { behaviour foreign::upgrade::; }
+back() { behaviour foreign::back::; }
 real_programs() { tests/by-hand/pika.sh; }
 
 if [[ $# -gt 0 ]]; then
@@ -44,8 +45,8 @@ point untracked "what Pika's slot index does not know of is not lost, written be
 point refusals "a stream in a slot: its move is refused with the key's name, its clients notice nothing, the other slots move"
 point codis_server "codis-server: E1 and E2 give the right results, slots with a big sorted set move under load without an error"
 point own "slipway migrate without a dashboard: Pika to Pika and to our node under load, the controller and proxies killed on the way"
-point upgrade "Pika to our node under load: every key equal"
-echo "NOT CHECKED: codis-server to our node; the way back from our node"
+point upgrade "Pika and codis-server to our node under load: every key equal"
+point back "Pika and codis-server to our node and home again, and our node there and home: under load, every key equal; what cannot go is refused by name"
 if [[ -n ${PIKA:-} && -n ${CODIS_DASHBOARD:-} && -n ${CODIS_ADMIN:-} ]]; then
     point real_programs "real Pika under the real dashboard: no error, no damaged key, p99.9 within 20 ms, no wait over 200 ms"
 else

@@ -7,20 +7,26 @@
 #   PIKA                          the program; PIKA_CONF its configuration as delivered (pika.conf beside it)
 #   CODIS_DASHBOARD CODIS_ADMIN   of the line that comes with Pika
 #   CODIS_PROXY                   to be measured beside ours in the same run; what it does wrong is shown, and is no failure here
+#   CODIS_SERVER                  for the scenarios of that, and for upgrade-codis-METHOD; both lines have the same one
 #   SLIPWAY_BIN                   target/release/slipway by default
 #   SLOTS RATE KEYS               how many slots move (64), under how many requests a second on exactly those (1000), with how many keys (6400)
 #   IDLE_KEYS                     keys of the slot that moves without traffic (20000)
+#   BIG_SLOT_KEYS                 keys of the slot that moves in big-slot, besides those of the traffic (1000000)
 #   KEEP=1                        keep the directory of data and logs
 #
 # Scenarios: ours-METHOD-SENDERS and codis-METHOD-SENDERS, who is the proxy, the dashboard's migration_method (semi-async or sync) and Pika's
-# slotmigrate-thread-num; idle; two-proxies; dashboard-killed; home; password; stream. By default all that can be run.
+# slotmigrate-thread-num; idle; big-slot; two-proxies; dashboard-killed; home; password; stream. Of codis-server: server-ours and server-codis,
+# who is the proxy of 100 slots under 2,000 requests a second with a sorted set of 500,000; server-cut, whose acknowledgements are lost;
+# server-keys, commands of several keys. upgrade-pika-METHOD and upgrade-codis-METHOD, to a node of ours and home again; upgrade-killed, where
+# that node is killed on the way home. By default all that can be run.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
 : "${PIKA:?the path of a pika}" "${CODIS_DASHBOARD:?the path of a codis-dashboard}" "${CODIS_ADMIN:?the path of a codis-admin}"
-PIKA_CONF=${PIKA_CONF:-$(dirname "$PIKA")/pika.conf} CODIS_PROXY=${CODIS_PROXY:-}
+PIKA_CONF=${PIKA_CONF:-$(dirname "$PIKA")/pika.conf} CODIS_PROXY=${CODIS_PROXY:-} CODIS_SERVER=${CODIS_SERVER:-}
 SLIPWAY_BIN=${SLIPWAY_BIN:-$PWD/target/release/slipway}
 SLOTS=${SLOTS:-64} RATE=${RATE:-1000} KEYS=${KEYS:-6400} IDLE_KEYS=${IDLE_KEYS:-20000}
+BIG_SLOT_KEYS=${BIG_SLOT_KEYS:-1000000}
 product=by-hand
 # What a client may see, in microseconds.
 p999_max=20000 max_max=200000
@@ -33,8 +39,8 @@ source tests/by-hand/words.sh
 # pika NAME SENDERS: the read cache as delivered, but for sorted sets, of which it forgets writes without any move.
 pika() {
     local name=$1 senders=$2
-    # It takes these ports too.
-    ports 0 1000 2000
+    # It takes these ports too, and ends if one is taken.
+    ports 0 1000 2000 10001
     mkdir -p "$dir/$name"
     sed -E -e "s|^(port) *:.*|\1 : ${addr#*:}|" -e "s|: *\./|: $dir/$name/|" -e "s|^# *(network-interface) *:.*|\1 : lo|" \
         -e "s|^(slotmigrate) *:.*|\1 : yes|" -e "s|^(slotmigrate-thread-num) *:.*|\1 : $senders|" -e "s|^(maxclients) *:.*|\1 : 5000|" \
@@ -42,6 +48,23 @@ pika() {
         -e "s|^(cache-type) *:.*|\1 : string,set,list,hash,bit|" "$PIKA_CONF" >"$dir/$name.conf"
     start "$name" "$PIKA" -c "$dir/$name.conf"
     nodes+=("$addr")
+}
+
+# codis_server NAME
+codis_server() {
+    port
+    mkdir -p "$dir/$1"
+    start "$1" "$CODIS_SERVER" --port "${addr#*:}" --bind 127.0.0.1 --dir "$dir/$1" --save '' ${password:+--requirepass "$password" --masterauth "$password"}
+    nodes+=("$addr")
+}
+
+# node_of_ours NAME
+node_of_ours() {
+    port && local listen=$addr
+    port
+    printf 'data = "%s"\nlisten = "%s"\nadmin = "%s"\n%s' "$dir/$1" "$listen" "$addr" "${password:+password = \"$password\"}" >"$dir/$1.toml"
+    start "$1" "$SLIPWAY_BIN" node --config "$dir/$1.toml"
+    nodes+=("$listen")
 }
 
 at_node() {
@@ -82,8 +105,8 @@ product() {
     "$CODIS_DASHBOARD" --default-config | sed -e '/^coordinator_/d' -e '/^product_/d' -e '/^admin_addr/d' -e '/^migration_method/d' >"$dir/dashboard.toml"
     printf 'coordinator_name = "filesystem"\ncoordinator_addr = "%s"\nproduct_name = "%s"\nproduct_auth = "%s"\nadmin_addr = "%s"\nmigration_method = "%s"\n' \
         "$dir/rootfs" "$product" "$password" "$dashboard" "$method" >>"$dir/dashboard.toml"
-    pika pika1 "$senders" && pika pika2 "$senders"
-    check "both nodes answer" within 20 pikas_answer
+    "${kinds[0]}" node1 "$senders" && "${kinds[1]}" node2 "$senders"
+    check "both nodes answer" within 20 nodes_answer
     start_dashboard
     check "the dashboard takes the nodes into groups" groups
     for who in "$@"; do
@@ -93,7 +116,7 @@ product() {
     check "all proxies are online" within 30 says "[.stats.proxy.stats[] | select(.stats.online)] | length == $#"
 }
 
-pikas_answer() { [[ $(at_node 1 PING 2>&1) == PONG && $(at_node 2 PING 2>&1) == PONG ]]; }
+nodes_answer() { [[ $(at_node 1 PING 2>&1) == PONG && $(at_node 2 PING 2>&1) == PONG ]]; }
 
 # --- Load. ---
 
@@ -101,7 +124,7 @@ pikas_answer() { [[ $(at_node 1 PING 2>&1) == PONG && $(at_node 2 PING 2>&1) == 
 load() {
     local name=$1 proxy=$2
     shift 2
-    "$SLIPWAY_BIN" load --addr "${proxies[proxy - 1]}" --server pika --seconds 36000 --json --timeline --run-id "$name" --rest-ms 5000 \
+    "$SLIPWAY_BIN" load --addr "${proxies[proxy - 1]}" --server "$server" --seconds 36000 --json --timeline --run-id "$name" --rest-ms 5000 \
         --reply-ms-max 60000 "$@" >"$dir/load$name.json" 2>"$dir/load$name.out" 3>&- &
     pids[load$name]=$!
     loads+=("$name")
@@ -191,7 +214,7 @@ moves() {
 
 # --- The other scenarios. ---
 
-# One big slot without traffic, by each proxy that is there.
+# One big slot without traffic, by each proxy that is there. A slot without keys moves before it: nodes that a proxy meets then are known.
 idle() {
     local who
     declare -A speed=()
@@ -203,6 +226,7 @@ idle() {
         check "the keys are there" within 300 loads_run
         local keys
         keys=$(at_node 1 SLOTSINFO 0 1 | tail -n 1)
+        move 1 1 2 60
         move 0 0 2 600
         speed[$who]=$((keys * 1000 / took_ms))
         printf '     %s: %s keys in %s ms: %s keys/s\n' "$scenario" "$keys" "$took_ms" "${speed[$who]}"
@@ -213,6 +237,22 @@ idle() {
     done
     scenario=idle
     [[ -z $CODIS_PROXY ]] || check "at least half as fast as codis-proxy: ${speed[ours]} and ${speed[codis]} keys/s" test $((speed[ours] * 2)) -ge "${speed[codis]}"
+}
+
+# filled write|read NODE
+filled() { tests/by-hand/fill.py "$1" "${nodes[$2 - 1]%:*}" "${nodes[$2 - 1]#*:}" 0 "$BIG_SLOT_KEYS"; }
+
+big_slot() {
+    product semi-async 8 ours
+    check "$BIG_SLOT_KEYS keys are written" filled write 1
+    SLOTS=1 loads_of 1
+    move 1 1 2 60
+    move 0 0 2 900
+    printf '     %s: %s keys and those of the traffic in %s ms: %s keys/s\n' "$scenario" "$BIG_SLOT_KEYS" "$took_ms" $((BIG_SLOT_KEYS * 1000 / took_ms))
+    judge
+    check "all that was written before is at the target" filled read 2
+    check "the source's index has nothing left" source_is_empty 1
+    stop_all
 }
 
 kill_dashboard() {
@@ -242,6 +282,47 @@ home() {
     loads_of 1
     for group in 2 1 2; do move 0 $((SLOTS - 1)) "$group" 300; done
     judge
+    stop_all
+}
+
+# there_and_back METHOD KIND: to a node of ours and home again.
+there_and_back() {
+    local group
+    kinds=("$2" node_of_ours)
+    [[ $2 != codis_server ]] || server=codis-server
+    product "$1" 8 ours
+    loads_of 1
+    for group in 2 1; do
+        move 0 $((SLOTS - 1)) "$group" 300
+        printf '     %s: %s slots to group %s in %s ms\n' "$scenario" "$SLOTS" "$group" "$took_ms"
+        check "the node of group $((3 - group)) has nothing left" source_is_empty $((3 - group))
+    done
+    judge
+    stop_all
+}
+
+kill_node_of_ours() {
+    stop node2 KILL
+    start node2 "$SLIPWAY_BIN" node --config "$dir/node2.toml"
+}
+
+# A node of ours is killed, and started again, while slots go home from it: what was on its way to it is an error, as ever, but nothing is lost.
+killed_on_the_way_home() {
+    local i
+    kinds=(pika node_of_ours)
+    product semi-async 8 ours
+    loads_of 1
+    move 0 $((SLOTS - 1)) 2 300
+    check "slots are ordered to group 1" order 0 $((SLOTS - 1)) 1
+    for i in 1 2 3; do
+        within 120 says "[.stats.slots[] | select(.id < $SLOTS and .group_id == 1)] | length >= $((SLOTS * i / 4))"
+        check "the node is killed and started again ($i)" kill_node_of_ours
+    done
+    check "all have arrived" within 300 arrived 0 $((SLOTS - 1)) 1
+    check "the node of group 2 has nothing left" source_is_empty 2
+    end_loads
+    printf '     %s: %s\n' "$scenario" "$(figures)"
+    check "no key is damaged, no reply was wrong" no_damage
     stop_all
 }
 
@@ -284,6 +365,68 @@ a_stream() {
     stop_all
 }
 
+# --- codis-server. ---
+
+BIG_SET=500000
+# servers WHO: a product with a sorted set of 500,000 in slot 0, which is $big, and traffic.
+servers() {
+    kinds=(codis_server codis_server) server=codis-server
+    product semi-async 0 "$1"
+    big=$(name_in_slot 0)
+    seq "$BIG_SET" | sed "s/.*/& member&/" | xargs -n 2000 redis-cli -h "${nodes[0]%:*}" -p "${nodes[0]#*:}" ZADD "$big" >"$dir/zadd"
+    check "a sorted set has $BIG_SET members" test "$(at_node 1 ZCARD "$big")" -eq "$BIG_SET"
+    loads_of 1
+}
+
+through_proxy() { redis-cli -h "${proxies[0]%:*}" -p "${proxies[0]#*:}" "$@"; }
+
+moves_of_servers() {
+    local SLOTS=100 RATE=2000
+    servers "$1"
+    move 0 $((SLOTS - 1)) 2 300
+    printf '     %s: %s slots in %s ms\n' "$scenario" "$SLOTS" "$took_ms"
+    judge
+    check "the sorted set has all its members" test "$(through_proxy ZCARD "$big")" -eq "$BIG_SET"
+    stop_all
+}
+
+# Cuts the connections on which keys come to the target, while they come.
+cut() {
+    local id
+    at_node 2 CLIENT LIST | sed -n 's/^id=\([0-9]*\) .*cmd=slotsrestore.*/\1/p' | while read -r id; do
+        [[ $(at_node 2 CLIENT KILL ID "$id") != 1 ]] || echo cut
+    done >>"$dir/cuts"
+}
+
+acknowledgements_lost() {
+    # A batch that is not acknowledged is waited for by those who want its keys.
+    p999_max=10000000 max_max=10000000
+    servers ours
+    check "slots 0-$((SLOTS - 1)) are ordered to group 2" order 0 $((SLOTS - 1)) 2
+    check "all have arrived, though connections between the nodes were cut" within 300 eval "cut; arrived 0 $((SLOTS - 1)) 2"
+    check "some were cut" test -s "$dir/cuts"
+    judge
+    check "the sorted set has all its members" test "$(through_proxy ZCARD "$big")" -eq "$BIG_SET"
+    stop_all
+    p999_max=20000 max_max=200000
+}
+
+# A command of two keys, of which the first exists nowhere, always finds the second. Both in the slot of the big set, which takes its time.
+several_keys() {
+    local tag answers=0
+    servers ours
+    tag=$(name_in_slot 0)
+    through_proxy SADD "{$tag}there" a b c >"$dir/sadd"
+    check "slot 0 is ordered to group 2" order 0 0 2
+    until arrived 0 0 2; do
+        [[ $(through_proxy SUNION "{$tag}none" "{$tag}there" | wc -l) -eq 3 ]] || echo wrong >>"$dir/unions"
+        answers=$((answers + 1))
+    done
+    check "$answers answers had all members" test ! -e "$dir/unions" -a "$answers" -gt 1
+    judge
+    stop_all
+}
+
 # --- Which ones. ---
 
 exec 3>&1
@@ -291,23 +434,31 @@ password=''
 scenarios=("$@")
 if [[ $# -eq 0 ]]; then
     for who in ours ${CODIS_PROXY:+codis}; do scenarios+=("$who-semi-async-1" "$who-semi-async-8" "$who-sync-1" "$who-sync-8"); done
-    scenarios+=(idle two-proxies dashboard-killed home password stream)
+    scenarios+=(idle big-slot two-proxies dashboard-killed home password stream upgrade-pika-semi-async upgrade-killed)
+    [[ -z $CODIS_SERVER ]] || scenarios+=(server-ours ${CODIS_PROXY:+server-codis} server-cut server-keys upgrade-codis-semi-async upgrade-codis-sync)
 fi
 "$SLIPWAY_BIN" --version
 for scenario in "${scenarios[@]}"; do
-    before=$failed
+    before=$failed kinds=(pika pika) server=pika
     case $scenario in
         ours-semi-async-* | codis-semi-async-*) moves semi-async "${scenario##*-}" "${scenario%%-*}" ;;
         ours-sync-* | codis-sync-*) moves sync "${scenario##*-}" "${scenario%%-*}" ;;
         idle) idle ;;
+        big-slot) big_slot ;;
         two-proxies) moves semi-async 8 ours ours ;;
         dashboard-killed) dashboard_killed ;;
         home) home ;;
+        upgrade-pika-*) there_and_back "${scenario#upgrade-pika-}" pika ;;
+        upgrade-codis-*) there_and_back "${scenario#upgrade-codis-}" codis_server ;;
+        upgrade-killed) killed_on_the_way_home ;;
         password) with_password ;;
         stream) a_stream ;;
+        server-ours | server-codis) moves_of_servers "${scenario##*-}" ;;
+        server-cut) acknowledgements_lost ;;
+        server-keys) several_keys ;;
         *) echo "no scenario is called $scenario" >&2 && exit 2 ;;
     esac
     # What is wrong with codis-proxy is known; it runs for its figures.
-    [[ $scenario != codis-* ]] || failed=$before
+    [[ $scenario != codis-* && $scenario != server-codis ]] || failed=$before
 done
 [[ $failed -eq 0 ]] || { echo "$failed checks failed" && exit 1; }

@@ -64,7 +64,8 @@ within() {
     done
 }
 
-next_port=$((20000 + RANDOM % 10000))
+# Those that Pika takes 10,001 above shall not be ones that the system gives to outgoing connections, from 32768 on.
+next_port=$((10000 + RANDOM % 12000))
 
 # Sets addr to an address nobody listens at.
 port() { ports 0; }

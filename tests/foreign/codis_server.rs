@@ -1,6 +1,6 @@
 //! Slots of codis-server: moved under load, and its two wrong results.
 
-use super::world::{LIMIT, Node, Parts, World, name, not_noticed, ok};
+use super::world::{LIMIT, Node, Parts, World, name, names, not_noticed, ok};
 use crate::size::size;
 use codis::model::ForwardMethod;
 use codis::records::SlotState;
@@ -93,4 +93,34 @@ fn a_command_of_several_keys_finds_those_that_are_still_at_the_source() {
     }
     assert_eq!(world.run(), 1);
     assert_eq!(ok(&mut client, &format!("SCARD {{{tag}}}src")), Value::Int(3));
+}
+
+/// E3: what comes behind a move on its connection is answered before it, so one key's answer may be taken for another's.
+#[test]
+fn what_many_clients_write_at_once_is_not_replaced_by_what_comes_over() {
+    let slow = Settings { pace: Duration::from_millis(2), ..Settings::default() };
+    let world = World::start(parts(ForwardMethod::SemiAsync, slow, Settings::default()));
+    let keys: Vec<String> = names("Balance", SLOT).take(320).collect();
+    let mut client = world.client();
+    keys.iter().for_each(|key| _ = ok(&mut client, &format!("SET {key} old")));
+    world.dashboard.create_action(SLOT.into(), 2).unwrap();
+    std::thread::scope(|scope| {
+        let moved = scope.spawn(|| world.run());
+        for keys in keys.chunks(2) {
+            let world = &world;
+            scope.spawn(move || {
+                // In one packet, so that both are asked for at once.
+                let mut client = world.client();
+                let words = keys.iter().rev().map(|key| format!("SET {key} new\r\n"));
+                client.send(words.collect::<String>().as_bytes()).unwrap();
+                for key in keys {
+                    assert_eq!(client.reply().unwrap().as_str(), Some("OK"), "{key}");
+                }
+            });
+        }
+        assert_eq!(moved.join().unwrap(), 1);
+    });
+    for key in &keys {
+        assert_eq!(ok(&mut client, &format!("GET {key}")), Value::Bulk("new".into()), "{key}");
+    }
 }

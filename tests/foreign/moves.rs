@@ -53,7 +53,8 @@ fn moves_behind_two_proxies_are_not_noticed() {
 #[test]
 fn a_slot_that_takes_longer_than_a_fill_may_is_not_noticed() {
     let slow = pika::Settings { pace: Duration::from_millis(5), ..Default::default() };
-    let mut world = World::start(Parts { source: Node::Pika(slow), ..Parts::default() });
+    let proxy = "slipway_foreign_fill_wait_ms = 1000";
+    let mut world = World::start(Parts { source: Node::Pika(slow), proxy, ..Parts::default() });
     let mut client = world.client();
     let keys: Vec<String> = names("Many", 3).take(1500).collect();
     for some in keys.chunks(100) {

@@ -6,6 +6,7 @@ use codis::records::SlotState;
 use doubles::pika;
 use harness::dashboard::DEATHS;
 use harness::eventually;
+use harness::http::metric;
 use protocol::frame::Value;
 use std::time::{Duration, Instant};
 
@@ -31,19 +32,100 @@ fn a_dashboard_that_dies_at_any_step_is_followed_by_another_that_goes_on() {
 
 #[test]
 fn between_nodes_with_a_password_nothing_is_lost_and_nobody_sees_an_error() {
-    let settings = pika::Settings { password: "secret".to_owned(), ..Default::default() };
-    let parts = Parts {
-        source: Node::Pika(settings.clone()),
-        target: Node::Pika(settings),
-        ..Parts::default()
-    };
-    let mut world = World::start(parts);
+    let mut world = World::start(with_password(pika::Settings::default()));
     let load = world.load(0, "--server pika --reply-ms-max 60000");
     assert_eq!(world.move_all(2), usize::try_from(World::slots()).unwrap());
     // Writes may wait for their slot.
     nothing_wrong(&load.end());
     world.source_is_empty();
     world.all_run();
+}
+
+/// Between nodes with a password, which migrate their slots by themselves.
+fn with_password(settings: pika::Settings) -> Parts {
+    let settings = pika::Settings { password: "secret".to_owned(), ..settings };
+    Parts { source: Node::Pika(settings.clone()), target: Node::Pika(settings), ..Parts::default() }
+}
+
+/// Of a list that has expired Pika keeps an entry, and when its migration comes to that it says DEL to the target.
+#[test]
+fn a_list_made_anew_while_its_slot_moves_is_not_deleted_by_the_nodes_own_migration() {
+    const SLOT: u16 = 3;
+    let world = World::start(with_password(pika::Settings::default()));
+    let (mut client, mut source) = (world.client(), world.source.client());
+    // The nodes are known from then on, so that nothing is put off.
+    world.dashboard.create_action(0, 2).unwrap();
+    assert_eq!(world.run(), 1);
+    let keys: Vec<String> = names("Queue", SLOT).take(40).collect();
+    for key in &keys {
+        ok(&mut client, &format!("RPUSH {key} old"));
+        // After the slot is locked, or the entries would have been put right then.
+        ok(&mut client, &format!("EXPIRE {key} 2"));
+    }
+    world.dashboard.create_action(SLOT.into(), 2).unwrap();
+    while world.dashboard.advance(SLOT.into()).unwrap() != SlotState::Migrating {}
+    eventually("the lists have expired", LIMIT, || {
+        let gone = |key: &String| {
+            let probe = format!("PKSCANRANGE list {key} {key} LIMIT 1");
+            let answer = ok(&mut source, &probe);
+            answer.as_items().is_some_and(|items| items[1].as_items() == Some(&[]))
+        };
+        if keys.iter().all(gone) { Ok(()) } else { Err("not all".to_owned()) }
+    });
+    std::thread::scope(|scope| {
+        // What is asked for before the node's migration begins.
+        let writes = scope.spawn(|| {
+            let mut client = world.client();
+            keys.iter().for_each(|key| _ = ok(&mut client, &format!("RPUSH {key} new")));
+        });
+        eventually("something is asked of the source", LIMIT, || {
+            let asks = metric(&world.proxies[0].admin, "slipway_proxy_passage_asks_total", "");
+            if asks > 0.0 { Ok(()) } else { Err("nothing is".to_owned()) }
+        });
+        assert_eq!(world.run(), 1);
+        writes.join().unwrap();
+    });
+    for key in &keys {
+        let list = ok(&mut client, &format!("LRANGE {key} 0 -1"));
+        assert_eq!(list, Value::Array(vec![Value::Bulk("new".into())]), "{key}");
+    }
+    world.source_is_empty();
+}
+
+/// Pika's own migration believes the letter of an entry, and deletes the key when it is done with that.
+#[test]
+fn what_was_of_another_type_once_is_not_damaged_by_the_nodes_own_migration() {
+    const SLOT: u16 = 4;
+    // One exchange for each entry: keys are deleted behind each.
+    let settings = pika::Settings { keys_per_exchange: 1, ..Default::default() };
+    let world = World::start(with_password(settings));
+    let mut client = world.client();
+    let types = ["SET @ v", "HSET @ f v", "RPUSH @ v", "SADD @ v", "ZADD @ 1 v"];
+    let reads = ["GET @", "HGETALL @", "LRANGE @ 0 -1", "SMEMBERS @", "ZRANGE @ 0 -1 WITHSCORES"];
+    let pairs = (0..25).map(|n| (n / 5, n % 5)).filter(|(was, is)| was != is);
+    let (mut keys, mut written) = (names("Was", SLOT), Vec::new());
+    for (was, is) in pairs {
+        let key = keys.next().unwrap();
+        let key = if is % 2 == 0 { key } else { name(&format!("{{{key}}}"), SLOT) };
+        ok(&mut client, &types[was].replace('@', &key));
+        ok(&mut client, &format!("EXPIRE {key} 1"));
+        written.push((key, is));
+    }
+    for (key, is) in &mut written {
+        eventually("it has expired", LIMIT, || match client.command(&format!("EXISTS {key}"))? {
+            Value::Int(0) => Ok(()),
+            other => Err(format!("{other:?}")),
+        });
+        ok(&mut client, &types[*is].replace('@', key));
+    }
+    let before: Vec<Value> =
+        written.iter().map(|(key, is)| ok(&mut client, &reads[*is].replace('@', key))).collect();
+    world.dashboard.create_action(SLOT.into(), 2).unwrap();
+    assert_eq!(world.run(), 1);
+    for ((key, is), before) in written.iter().zip(before) {
+        assert_eq!(ok(&mut client, &reads[*is].replace('@', key)), before, "{key}");
+    }
+    world.source_is_empty();
 }
 
 /// What is in flight at the source when it goes is of unknown fate; nothing else is.

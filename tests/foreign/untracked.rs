@@ -1,6 +1,7 @@
 //! What Pika's slot index does not know of moves all the same, whenever it was written.
 
 use super::world::{Parts, World, names, ok};
+use harness::http::metric;
 use harness::resp::Client;
 use protocol::frame::Value;
 
@@ -116,4 +117,33 @@ fn what_is_written_during_moves_is_there_after_them() {
         });
         all_are_there(&mut client, &written);
     }
+}
+
+/// They are listed before the slot is locked: its clients wait for what came since alone.
+#[test]
+fn thousands_of_keys_that_are_on_no_list_are_listed_while_clients_go_on() {
+    const KEYS: usize = 5000;
+    let world = World::start(Parts::default());
+    let mut client = world.client();
+    let tag = tags().next().unwrap();
+    let members: Vec<String> = (0..KEYS).map(|n| n.to_string()).collect();
+    members.chunks(500).for_each(|some| {
+        ok(&mut client, &format!("SADD {{{tag}}}all {}", some.join(" ")));
+    });
+    for member in &members {
+        ok(&mut client, &format!("SMOVE {{{tag}}}all {{{tag}}}{member} {member}"));
+    }
+    world.dashboard.create_action(SLOT.into(), 2).unwrap();
+    assert_eq!(world.run(), 1);
+    for member in &members {
+        let there = format!("SISMEMBER {{{tag}}}{member} {member}");
+        assert_eq!(ok(&mut client, &there), Value::Int(1), "{member}");
+    }
+    let listed = |when: &str| {
+        let name = format!("slipway_proxy_foreign_noted_keys_listed{when}_total");
+        metric(&world.proxies[0].admin, &name, "") as usize
+    };
+    // Some are listed by the SLOTSRELOAD that the proxy begins with.
+    assert!(listed("") > KEYS / 2, "{}", listed(""));
+    assert_eq!(listed("_locked"), 0);
 }

@@ -6,7 +6,7 @@ use codis::model::{ForwardMethod, Model};
 use doubles::{codis_server, pika};
 use harness::Company;
 use harness::dashboard::{Dashboard, Settings, Store};
-use harness::double::Double;
+use harness::double::{Double, keys_of};
 use harness::eventually;
 use harness::load::{Load, Outcome};
 use harness::product::{Backend, Proxy};
@@ -206,7 +206,12 @@ impl World {
 
     /// The source's index has no key of the slots that have moved.
     pub(super) fn source_is_empty(&self) {
-        assert_eq!(self.source.double().keys_of(0..=Self::slots() - 1), 0);
+        assert_eq!(keys_of(&mut self.source.client(), 0..=Self::slots() - 1), 0);
+    }
+
+    /// The same of the target, for slots that have come home.
+    pub(super) fn target_is_empty(&self) {
+        assert_eq!(keys_of(&mut self.target.client(), 0..=Self::slots() - 1), 0);
     }
 
     /// The dashboard is gone; another one goes on with what was stored.

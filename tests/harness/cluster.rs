@@ -36,11 +36,12 @@ pub struct Settings<'a> {
     /// Fail points armed from the start.
     pub fail: &'a [(Role, &'a str)],
     pub company: Company,
+    pub slots: u16,
 }
 
 impl Default for Settings<'_> {
     fn default() -> Self {
-        Self { control: "", node: "", proxy: "", fail: &[], company: Company::Any }
+        Self { control: "", node: "", proxy: "", fail: &[], company: Company::Any, slots: 1024 }
     }
 }
 
@@ -216,16 +217,19 @@ impl Configs<'_> {
     /// The configuration files of all four, with nothing in them that has a default but for the settings.
     fn write(&self, directory: &Path) {
         let data = |name: &str| directory.join(name).display().to_string();
-        let Settings { control: control_more, node: node_more, proxy: proxy_more, .. } =
+        let Settings { control: control_more, node: node_more, proxy: proxy_more, slots, .. } =
             self.settings;
-        let mut control =
-            format!("data = \"{}\"\nlisten = \"{}\"\nslots = 1024\n", data("control"), self.admin);
+        let mut control = format!(
+            "data = \"{}\"\nlisten = \"{}\"\nslots = {slots}\n",
+            data("control"),
+            self.admin
+        );
         for (i, (node, admin)) in self.nodes.iter().zip(self.node_admins).enumerate() {
             let number = i + 1;
             write!(control, "[[group]]\nid = {number}\naddr = \"{node}\"\n").unwrap();
             let name = format!("node{number}");
             let text = format!(
-                "data = \"{}\"\nlisten = \"{node}\"\nadmin = \"{admin}\"\n{node_more}\n",
+                "data = \"{}\"\nlisten = \"{node}\"\nadmin = \"{admin}\"\nslots = {slots}\n{node_more}\n",
                 data(&name)
             );
             std::fs::write(directory.join(format!("{name}.toml")), text).unwrap();
@@ -234,7 +238,7 @@ impl Configs<'_> {
         std::fs::write(directory.join("control.toml"), control).unwrap();
         let (listen, admin, controller) = (self.proxy, self.proxy_admin, self.admin);
         let text = format!(
-            "listen = \"{listen}\"\nadmin = \"{admin}\"\ncontroller = \"{controller}\"\n{proxy_more}\n"
+            "listen = \"{listen}\"\nadmin = \"{admin}\"\ncontroller = \"{controller}\"\nslots = {slots}\n{proxy_more}\n"
         );
         std::fs::write(directory.join("proxy.toml"), text).unwrap();
     }

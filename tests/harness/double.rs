@@ -58,16 +58,21 @@ impl Double {
 
     /// The keys that its index has of these slots, as SLOTSINFO says.
     pub fn keys_of(&self, slots: std::ops::RangeInclusive<i64>) -> i64 {
-        let (first, count) = (*slots.start(), slots.end() - slots.start() + 1);
-        let reply = self.client().command(&format!("SLOTSINFO {first} {count}")).unwrap();
-        let rows = reply.as_items().unwrap_or_else(|| panic!("{reply:?}"));
-        rows.iter().filter_map(|row| row.as_items()?.get(1).and_then(Value::as_int)).sum()
+        keys_of(&mut self.client(), slots)
     }
 
     /// Why it died, if it has.
     pub fn death(&self) -> Option<String> {
         self.running.as_ref().and_then(|running| running.death().map(str::to_owned))
     }
+}
+
+/// The keys that a node has of these slots, as SLOTSINFO says.
+pub fn keys_of(client: &mut Client, slots: std::ops::RangeInclusive<i64>) -> i64 {
+    let (first, count) = (*slots.start(), slots.end() - slots.start() + 1);
+    let reply = client.command(&format!("SLOTSINFO {first} {count}")).unwrap();
+    let rows = reply.as_items().unwrap_or_else(|| panic!("{reply:?}"));
+    rows.iter().filter_map(|row| row.as_items()?.get(1).and_then(Value::as_int)).sum()
 }
 
 impl std::fmt::Debug for Double {

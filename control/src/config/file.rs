@@ -194,7 +194,7 @@ mod tests {
             .split(['{', ',', '}'])
             .filter_map(|part| Some(part.split_once(':')?.0.trim().to_owned()))
             .collect();
-        assert_eq!(keys.len(), 10);
+        assert_eq!(keys.len(), 13);
         for key in keys {
             assert!(limits.contains_key(&key), "{key}");
         }

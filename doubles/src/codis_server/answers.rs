@@ -64,6 +64,15 @@ fn fits(arity: i16, count: usize) -> bool {
     arity == 0 || if arity < 0 { count >= least } else { count == least }
 }
 
+fn is_beside(words: &[Bytes]) -> bool {
+    let name = words[0].to_ascii_lowercase();
+    name.starts_with(b"slotsmgrt") && name.ends_with(b"-async")
+}
+
+fn is_of_slot(words: &[Bytes]) -> bool {
+    words[0].to_ascii_lowercase().ends_with(b"slot-async")
+}
+
 impl Node for Codis {
     type Session = Session;
 
@@ -79,6 +88,32 @@ impl Node for Codis {
             Reply::new(out, Version::Resp2).error(refused.0.as_bytes());
             After::Go
         })
+    }
+
+    /// A move beside the work does not keep its connection from being read: what comes behind is answered first (E3).
+    async fn is_overtaken(self: &Arc<Self>, words: &[Bytes], session: &Session) -> bool {
+        let is_move = is_beside(words) && words.len() > 6;
+        let state = &mut *self.state.lock().await;
+        state.tick();
+        // What moves nothing is answered at once.
+        let database = session.database;
+        is_move
+            && !state.batches.contains_key(&database)
+            && (is_of_slot(words) || words[6..].iter().any(|key| state.store(database).has(key)))
+    }
+
+    async fn overtake(
+        self: &Arc<Self>,
+        words: Vec<Bytes>,
+        session: &mut Session,
+        out: &mut Vec<u8>,
+    ) -> After {
+        if is_beside(&words) {
+            let line = b"ERR the specified DB is being migrated";
+            Reply::new(out, Version::Resp2).error(line);
+            return After::Go;
+        }
+        self.answer(words, session, out).await
     }
 
     fn blank(&self, _blank: Blank, _out: &mut Vec<u8>) -> After {

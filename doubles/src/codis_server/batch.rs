@@ -52,22 +52,15 @@ fn tag(key: &[u8]) -> Option<&[u8]> {
 #[derive(Debug)]
 pub(crate) struct Message(pub Vec<u8>);
 
-/// Words of a value that is sent in pieces: codis-server packs small hashes, sets and sorted sets, and those go whole.
+/// Words of a value that may be sent in pieces.
 fn loose(value: &Value) -> usize {
-    let short = |word: &Bytes| word.len() <= 64;
-    let number = |word: &Bytes| protocol::number::parse_int(word).is_some();
     match value {
+        _ if payload::is_packed(value) => 0,
         Value::List(list) => list.len(),
-        Value::Hash(hash)
-            if hash.len() > 512 || !hash.iter().all(|(f, v)| short(f) && short(v)) =>
-        {
-            hash.len() * 2
-        }
-        Value::Set(set) if set.len() > 512 || !set.iter().all(number) => set.len(),
-        Value::Zset(zset) if zset.len() > 128 || !zset.iter().all(|(m, _)| short(m)) => {
-            zset.len() * 2
-        }
-        _ => 0,
+        Value::Hash(hash) => hash.len() * 2,
+        Value::Set(set) => set.len(),
+        Value::Zset(zset) => zset.len() * 2,
+        Value::Text(_) | Value::Stream(_) => 0,
     }
 }
 
@@ -119,9 +112,13 @@ fn pieces(all: &mut Vec<Message>, key: &[u8], entry: &Entry, order: &Order) {
         }
         Value::Text(_) | Value::Stream(_) => return,
     };
-    let hint = words.len().to_string();
     let width = if matches!(entry.value, Value::Hash(_) | Value::Zset(_)) { 2 } else { 1 };
-    for piece in words.chunks((order.bulks / width).max(1) * width) {
+    let hint = (words.len() / width).to_string();
+    let most = (order.bulks / width).max(1) * width;
+    // codis-server walks over these two, and learns that it is at the end when it looks for more.
+    let is_walked = matches!(entry.value, Value::List(_) | Value::Zset(_));
+    let last = (is_walked && words.len().is_multiple_of(most)).then_some([].as_slice());
+    for piece in words.chunks(most).chain(last) {
         let mut message = vec![name, key, ttl.as_bytes(), hint.as_bytes()];
         message.extend(piece.iter().map(Vec::as_slice));
         push(all, &message);

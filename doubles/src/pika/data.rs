@@ -153,9 +153,8 @@ impl Data {
             Value::List(list) if list.len() <= CACHED_ELEMENTS_MAX => {
                 left.map(|left| left.saturating_mul(1000))
             }
-            Value::Set(set) if set.len() <= CACHED_ELEMENTS_MAX && !index::is_hidden(key) => {
-                left.map(seconds)
-            }
+            // The sets of the index too, which writes and migrations change behind the cache's back.
+            Value::Set(set) if set.len() <= CACHED_ELEMENTS_MAX => left.map(seconds),
             _ => return,
         };
         let reads_values = !matches!(name, "exists" | "type" | "ttl" | "pttl" | "keys" | "scan");

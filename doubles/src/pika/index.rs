@@ -5,6 +5,7 @@
 
 use crate::store::{Bytes, Kind, Set, Store};
 use cluster::SlotCount;
+use std::ops::Bound;
 
 const SLOT: &str = "_internal:slotkey:4migrate:";
 const TAG: &str = "_internal:slottag:4migrate:";
@@ -93,9 +94,18 @@ pub(crate) fn members(
     most: usize,
 ) -> Vec<Bytes> {
     use std::ops::Bound::{Excluded, Unbounded};
+    members_from(store, name, after.map_or(Unbounded, |after| Excluded(after.clone())), most)
+}
+
+/// The members of a set from here on, at most `most`.
+pub(crate) fn members_from(
+    store: &mut Store,
+    name: &[u8],
+    from: Bound<Bytes>,
+    most: usize,
+) -> Vec<Bytes> {
     let Ok(Some(set)) = store.find::<Set>(name) else { return Vec::new() };
-    let from = after.map_or(Unbounded, |after| Excluded(after.clone()));
-    set.range((from, Unbounded)).take(most).cloned().collect()
+    set.range((from, Bound::Unbounded)).take(most).cloned().collect()
 }
 
 /// What a command files: the letter, and the places of its keys among the words.

@@ -10,6 +10,7 @@ use crate::wire::After;
 use cluster::SlotCount;
 use protocol::glob;
 use protocol::reply::{Reply, errors};
+use std::ops::Bound;
 use std::sync::Arc;
 
 /// `SLOTSINFO [start [count]]`
@@ -75,8 +76,8 @@ pub(crate) fn scan(
     // A pattern that only ends in * is looked up, not compared with everything.
     let beginning = pattern.strip_suffix(b"*").filter(|b| !b.iter().any(|c| b"*?[\\".contains(c)));
     let beginning = beginning.unwrap_or_default().to_vec();
-    let start = after.unwrap_or_else(|| beginning.clone());
-    let mut page = index::members(&mut data.store, &set, Some(&start), count);
+    let start = after.map_or_else(|| Bound::Included(beginning.clone()), Bound::Excluded);
+    let mut page = index::members_from(&mut data.store, &set, start, count);
     page.retain(|member| member.starts_with(&beginning));
     let next = match page.last() {
         Some(last)

@@ -47,6 +47,21 @@ impl Client {
         }
     }
 
+    /// The bytes of all replies to what is sent in one packet.
+    pub(crate) async fn packet(&mut self, lines: &[&str]) -> String {
+        let mut frames = Vec::new();
+        for line in lines {
+            let words: Vec<&[u8]> = line.split(' ').map(str::as_bytes).collect();
+            encode_request(&mut frames, &words);
+        }
+        self.socket.write_all(&frames).await.unwrap();
+        let mut replies = String::new();
+        for _ in lines {
+            replies += &self.reply().await;
+        }
+        replies
+    }
+
     pub(crate) async fn ask(&mut self, line: &str) -> String {
         self.send(line).await;
         self.reply().await

@@ -140,3 +140,26 @@ async fn a_password_is_asked_for_and_sent_to_the_target() {
     let order = format!("SLOTSMGRTONE-ASYNC 127.0.0.1 {port} 1000 200 1000000 l");
     assert_eq!(source.ask(&order).await, ":1\\r\\n");
 }
+
+/// A connection is read on while what it asked to move is on its way: replies to what comes behind come first. Seen on codis-server 3.2.11.
+#[tokio::test]
+async fn what_comes_behind_a_move_on_its_connection_is_answered_first() {
+    let (a, b) = (double(Settings::default()).await, double(Settings::default()).await);
+    let real = ["CODIS_SOURCE", "CODIS_TARGET"].map(|name| std::env::var(name).ok());
+    let [source, target] = [(0, &a), (1, &b)]
+        .map(|(at, double)| real[at].clone().unwrap_or_else(|| double.address().to_string()));
+    let mut client = Client::connect(&source).await;
+    for key in ["first", "second"] {
+        client.ask(&format!("SET {key} v")).await;
+    }
+    let port = target.rsplit(':').next().unwrap();
+    let moved =
+        |key: &str| format!("SLOTSMGRTTAGONE-ASYNC 127.0.0.1 {port} 1000 200 33554432 {key}");
+    let packet = [moved("none"), moved("first"), moved("second"), "GET second".to_owned()];
+    let answers = client.packet(&packet.each_ref().map(String::as_str)).await;
+    assert_eq!(
+        answers,
+        ":0\\r\\n-ERR the specified DB is being migrated\\r\\n$1\\r\\nv\\r\\n:1\\r\\n"
+    );
+    assert_eq!(client.ask("GET first").await, "$-1\\r\\n");
+}

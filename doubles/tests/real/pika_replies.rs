@@ -8,10 +8,8 @@
 use crate::client::{Client, PATIENCE, alike};
 use doubles::Running;
 use doubles::pika::{self, Settings};
-use protocol::request::encode_request;
 use std::collections::HashMap;
 use std::time::Duration;
-use tokio::io::AsyncWriteExt;
 use tokio::net::TcpListener;
 use tokio::time::{Instant, sleep};
 
@@ -127,13 +125,7 @@ impl World {
             self.target.ask(command).await;
             self.source.ask(command).await
         } else if let Some(two) = command.strip_prefix("packet ") {
-            let mut frames = Vec::new();
-            for command in two.split(" + ") {
-                let words: Vec<&[u8]> = command.split(' ').map(str::as_bytes).collect();
-                encode_request(&mut frames, &words);
-            }
-            self.source.socket.write_all(&frames).await.unwrap();
-            self.source.reply().await + &self.source.reply().await
+            self.source.packet(&two.split(" + ").collect::<Vec<_>>()).await
         } else {
             self.source.ask(command).await
         }

@@ -1,12 +1,13 @@
 //! What a codis-dashboard, and a codis-proxy, say to a node (docs/CODIS-NODE.md): SLOTSMGRT… and what belongs to it.
 //!
-//! A slot moves whole, by the handoff between our nodes; nothing here moves a key by itself. Orders that take time are answered while only
+//! A slot moves whole, by the handoff between our nodes. To a node that is not ours its keys move one by one, if a proxy of ours says so. Orders that take time are answered while only
 //! their session waits.
 
 use super::{Outcome, Request, Run, Table};
 use crate::error::{CommandError, line};
 use crate::session::Session;
-use crate::transfer;
+use crate::transfer::away::{self, Place, Target};
+use crate::transfer::{self, Moved};
 use cluster::Slot;
 use protocol::number::parse_int;
 use std::time::Duration;
@@ -33,6 +34,9 @@ pub(super) const TABLE: Table = &[
 /// How long a dashboard waits for an answer at most: short, so that its own limits never bite; long enough for a slot with few keys to be there.
 const PATIENCE: Duration = Duration::from_millis(100);
 
+/// Keys of a slot that leave for a node that is not ours by one order at most.
+const AWAY_KEYS: usize = 64;
+
 /// An order that takes time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Order {
@@ -40,6 +44,17 @@ pub(crate) enum Order {
     Slot { slot: Slot, target: String, wait: Duration },
     /// Requests of these slots are about to be sent to that node.
     Keys { slots: Vec<Slot>, target: String },
+    /// These keys to a node that is not ours, for a proxy of ours.
+    Away { places: Vec<Place>, target: Target },
+    /// So many keys of the slot in a database to a node that is not ours, for a proxy of ours.
+    SomeAway { slot: Slot, db: u8, count: usize, target: Target },
+}
+
+/// What an order has brought.
+enum Answer {
+    /// Keys moved.
+    Keys(u64),
+    Slot(Moved),
 }
 
 /// Answers an order.
@@ -47,10 +62,21 @@ pub(crate) async fn order(session: &mut Session, order: Order) {
     let shared = session.shared.clone();
     let answer = match order {
         Order::Slot { slot, target, wait } => {
-            transfer::move_slot(&shared, slot, &target, wait).await.map(Some)
+            let far = Target { addr: target.clone(), limit: wait };
+            if away::has_left(&shared, slot, &far).await {
+                Ok(Answer::Slot(Moved { moved: 0, left: 0 }))
+            } else {
+                transfer::move_slot(&shared, slot, &target, wait).await.map(Answer::Slot)
+            }
+        }
+        Order::Away { places, target } => {
+            away::move_keys(&shared, places, &target).await.map(Answer::Keys)
+        }
+        Order::SomeAway { slot, db, count, target } => {
+            away::move_some(&shared, (slot, db), count, &target).await.map(Answer::Slot)
         }
         Order::Keys { slots, target } => {
-            let mut answer = Ok(None);
+            let mut answer = Ok(Answer::Keys(0));
             for slot in slots {
                 if let Err(why) = transfer::announce(&shared, slot, &target).await {
                     answer = Err(why);
@@ -62,12 +88,12 @@ pub(crate) async fn order(session: &mut Session, order: Order) {
     };
     let mut reply = session.reply();
     match answer {
-        Ok(Some(transfer::Moved { moved, left })) => {
+        Ok(Answer::Slot(Moved { moved, left })) => {
             reply.array(2);
             reply.int(moved as i64);
             reply.int(left as i64);
         }
-        Ok(None) => reply.int(0),
+        Ok(Answer::Keys(moved)) => reply.int(moved as i64),
         Err(why) if why.starts_with("ERR ") => reply.error(why),
         Err(why) => reply.error(format!("ERR {why}")),
     }
@@ -78,7 +104,7 @@ fn slot(session: &mut Session, request: Request<'_>) -> Outcome {
     let target = address(request)?;
     let wait = patience(request)?;
     let slot = slot_number(session, request.get(4))?;
-    session.later_order(Order::Slot { slot, target, wait });
+    session.order_slot((slot, AWAY_KEYS), target, (wait, limit(request)?));
     Ok(())
 }
 
@@ -89,31 +115,60 @@ fn slot_async(session: &mut Session, request: Request<'_>) -> Outcome {
     check_sizes(request)?;
     let slot = slot_number(session, request.get(6))?;
     let keys = parse_int(request.get(7)).filter(|keys| *keys >= 0);
-    keys.ok_or(line::NOT_AN_INTEGER)?;
-    session.later_order(Order::Slot { slot, target, wait });
+    let keys = keys.ok_or(line::NOT_AN_INTEGER)?;
+    let count = usize::try_from(keys).map_or(AWAY_KEYS, |keys| keys.clamp(1, AWAY_KEYS));
+    session.order_slot((slot, count), target, (wait, limit(request)?));
     Ok(())
 }
 
 /// `SLOTSMGRTTAGONE host port timeout-ms key`: no key moves by itself, but the target learns who owns the slot until it is moved.
 fn one(session: &mut Session, request: Request<'_>) -> Outcome {
     let target = address(request)?;
-    patience(request)?;
-    let slots = vec![session.shared.slot_count().of(request.get(4))];
-    session.later_order(Order::Keys { slots, target });
+    let limit = limit(request)?;
+    session.order_keys(std::iter::once(request.get(4)), target, limit);
     Ok(())
 }
 
 /// `SLOTSMGRTTAGONE-ASYNC host port timeout-ms maxbulks maxbytes key…`
 fn one_async(session: &mut Session, request: Request<'_>) -> Outcome {
     let target = address(request)?;
-    patience(request)?;
+    let limit = limit(request)?;
     check_sizes(request)?;
-    let count = session.shared.slot_count();
-    let mut slots: Vec<Slot> = request.from(6).map(|key| count.of(key)).collect();
-    slots.sort_unstable();
-    slots.dedup();
-    session.later_order(Order::Keys { slots, target });
+    session.order_keys(request.from(6), target, limit);
     Ok(())
+}
+
+impl Session {
+    /// Only a proxy of ours has keys move one by one: it holds requests of the slot back.
+    fn order_slot(
+        &mut self,
+        (slot, count): (Slot, usize),
+        addr: String,
+        (wait, limit): (Duration, Duration),
+    ) {
+        self.later_order(if self.link.is_some() {
+            Order::SomeAway { slot, db: self.db, count, target: Target { addr, limit } }
+        } else {
+            Order::Slot { slot, target: addr, wait }
+        });
+    }
+
+    fn order_keys<'a>(
+        &mut self,
+        keys: impl Iterator<Item = &'a [u8]>,
+        addr: String,
+        limit: Duration,
+    ) {
+        if self.link.is_some() {
+            let places = keys.map(|key| Place { db: self.db, key: key.to_vec() }).collect();
+            return self.later_order(Order::Away { places, target: Target { addr, limit } });
+        }
+        let count = self.shared.slot_count();
+        let mut slots: Vec<Slot> = keys.map(|key| count.of(key)).collect();
+        slots.sort_unstable();
+        slots.dedup();
+        self.later_order(Order::Keys { slots, target: addr });
+    }
 }
 
 fn address(request: Request<'_>) -> Result<String, CommandError> {
@@ -131,13 +186,17 @@ fn address(request: Request<'_>) -> Result<String, CommandError> {
 
 /// How long the answer may take: what the asker allows, and not too long. Pika takes 0 for 100 ms.
 fn patience(request: Request<'_>) -> Result<Duration, CommandError> {
+    Ok((limit(request)? / 2).min(PATIENCE))
+}
+
+/// What the asker allows.
+fn limit(request: Request<'_>) -> Result<Duration, CommandError> {
     let text = request.get(3);
     let ms = parse_int(text).and_then(|ms| u64::try_from(ms).ok()).ok_or_else(|| {
         let text = String::from_utf8_lossy(text);
         CommandError::from(format!("ERR invalid timeout number {text}"))
     })?;
-    let asked = Duration::from_millis(if ms == 0 { 100 } else { ms });
-    Ok((asked / 2).min(PATIENCE))
+    Ok(Duration::from_millis(if ms == 0 { 100 } else { ms }))
 }
 
 /// How many and how large batches may be: checked, and of no use here.

@@ -86,7 +86,11 @@ fn auth(session: &mut Session, request: Request<'_>) -> Outcome {
 }
 
 /// There is one user. Without a password anything is right.
-fn log_in(session: &mut Session, user: &[u8], password: &[u8]) -> Result<(), CommandError> {
+pub(super) fn log_in(
+    session: &mut Session,
+    user: &[u8],
+    password: &[u8],
+) -> Result<(), CommandError> {
     let right = match session.shared.settings.password() {
         None => true,
         Some(expected) => same(expected.as_bytes(), password),

@@ -54,7 +54,7 @@ pub(super) const TABLE: Table = &[
 pub(super) type Scored = (Vec<u8>, f64);
 
 /// The score in a data record.
-pub(super) fn score_in(value: &[u8]) -> f64 {
+pub(crate) fn score_in(value: &[u8]) -> f64 {
     value.try_into().map_or(0.0, |bytes| f64::from_bits(u64::from_be_bytes(bytes)))
 }
 

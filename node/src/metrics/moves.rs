@@ -64,6 +64,12 @@ pub(super) fn write(shared: &Shared, page: &mut Page) {
     )
     .put([], shared.transfers.pace_bytes());
     page.counter(
+        "slipway_node_migration_courtesy_seconds_total",
+        "How long copies out of this node waited because clients are served here or at the target.",
+        [],
+    )
+    .put_real([], shared.transfers.courtesy_seconds());
+    page.counter(
         "slipway_node_handoff_attempts_total",
         "Times a slot was sealed to be handed off.",
         [],

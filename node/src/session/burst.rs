@@ -91,6 +91,7 @@ impl Session {
     /// Whether a burst may begin with this command.
     pub(super) fn may_burst(&self, command: &Command) -> bool {
         self.mute == Mute::Off
+            && !self.restores
             && self.authenticated
             && !self.multi.is_queueing()
             && key_of(command).is_some()

@@ -12,8 +12,9 @@ use crate::link::bounce;
 use crate::relay::{self, Address, Answer, Place, Relayed};
 use crate::shared::Driver;
 use crate::transfer;
+use crate::txn::{Reads, Txn};
 use cluster::Slot;
-use cluster::state::Admission;
+use cluster::state::{Access, Admission};
 use protocol::command::{Command, Flags, lookup};
 use protocol::number::parse_int;
 use protocol::reply::{Version, errors};
@@ -124,6 +125,11 @@ impl Session {
             self.later = Some(Later::Inner(inner));
             return Ok(());
         }
+        if asker == Asker::Wrapper
+            && slots.iter().any(|&slot| self.shared.transfers.away().is_leaving(slot))
+        {
+            return self.say_whether_left(command, request, &slots);
+        }
         if asker == Asker::Wrapper {
             self.out.extend_from_slice(EXECUTED);
         }
@@ -145,6 +151,35 @@ impl Session {
                     self.turn_away_inner(asker, command, &slots);
                 }
             }
+        }
+        Ok(())
+    }
+
+    /// The slot's keys leave one by one for a node that is not ours: none is touched here any more.
+    fn say_whether_left(
+        &mut self,
+        command: &'static Command,
+        request: Request<'_>,
+        slots: &[Slot],
+    ) -> Outcome {
+        let keys = command.key_positions(request.frame, request.args).unwrap_or_default();
+        let keys = keys.iter().map(|&at| request.get(at as usize));
+        let mut refusal = Vec::new();
+        let is_here = with_scratch(|scratch| {
+            let entered = exec::enter(&self.shared, slots, Access::Read, None, &mut refusal);
+            let Ok(entered) = entered else { return Ok(true) };
+            let mut txn = Txn::new(&self.shared, scratch, entered, self.db, Reads::Committed);
+            for key in keys {
+                if txn.meta(key)?.is_some() {
+                    return Ok(true);
+                }
+            }
+            Ok::<bool, CommandError>(false)
+        })?;
+        if is_here {
+            self.say_not_here(1, "the key leaves for another node at this moment");
+        } else {
+            self.say_not_here(0, "the key is at another node");
         }
         Ok(())
     }

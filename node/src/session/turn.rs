@@ -120,6 +120,9 @@ impl Session {
                 }
                 None => start,
             };
+            if self.restores {
+                self.acknowledge(start);
+            }
             self.keep_back(start, mute);
         }
         Ok(())

@@ -21,11 +21,20 @@ pub(crate) struct Chunk {
     pub(crate) last: Option<Position>,
 }
 
-/// Reads the chunk behind `position`. What changes meanwhile at or before its end is in `capture` when this returns.
+/// Which piece.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Wanted<'a> {
+    pub(crate) slot: Slot,
+    /// It begins behind this.
+    pub(crate) after: &'a Position,
+    /// It ends with the record that reaches so many bytes.
+    pub(crate) bytes_max: usize,
+}
+
+/// Reads a chunk. What changes meanwhile at or before its end is in `capture` when this returns.
 pub(crate) fn read_chunk(
     shared: &Shared,
-    slot: Slot,
-    position: &Position,
+    Wanted { slot, after: position, bytes_max }: Wanted<'_>,
     capture: &Capture,
 ) -> Result<Chunk, EngineError> {
     let (snapshot, prefix) = {
@@ -35,7 +44,6 @@ pub(crate) fn read_chunk(
         (shared.engine.snapshot(), inner.prefix(slot))
     };
     let mut chunk = Chunk { payload: Payload::default(), keys: 0, last: None };
-    let bytes_max = shared.transfers.limits.chunk_bytes;
     let first = position.0.as_ref().map_or(Family::Meta, |(family, _)| *family);
     for family in Family::ALL.into_iter().filter(|f| *f >= first) {
         let after =

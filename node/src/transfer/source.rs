@@ -11,10 +11,12 @@
 //! serve the slot again; it only repeats GRANT until the target has answered.
 
 mod copy;
+mod courtesy;
 mod handoff;
 mod outbox;
 mod pace;
 
+pub(crate) use courtesy::Courtesy;
 pub(crate) use handoff::{ask_target, grant_again, repeat_grant};
 pub(crate) use pace::Pace;
 

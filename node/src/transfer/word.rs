@@ -93,9 +93,10 @@ async fn answer(
         }
         "CHUNK" | "STREAM" => {
             let (count, hash) = take(shared, &args).await?;
-            reply.array(2);
+            reply.array(3);
             reply.int(count as i64);
             reply.bulk(hash.as_bytes());
+            reply.int(i64::from(shared.transfers.courtesy.serves(&shared.stats)));
         }
         "FINAL" => {
             let last = Final {

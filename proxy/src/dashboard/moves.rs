@@ -5,6 +5,7 @@ use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, timeout_at};
@@ -56,6 +57,19 @@ pub(crate) struct Counted {
     pub(crate) put_off: u64,
 }
 
+/// A dashboard does nothing for so long after a fill was refused.
+const DASHBOARD_PAUSE: Duration = Duration::from_secs(5);
+
+async fn is_empty(progress: &mut watch::Receiver<Swept>, end: Instant) -> bool {
+    matches!(timeout_at(end, progress.wait_for(|swept| swept.is_empty)).await, Ok(Ok(_)))
+}
+
+/// How long the rest of the keys will take, if they go as those before did.
+fn rest(left: u64, moved: u64, took: Duration) -> Option<Duration> {
+    let keys = u32::try_from(moved).ok().filter(|moved| *moved > 0)?;
+    Some((took / keys).saturating_mul(u32::try_from(left).ok()?))
+}
+
 impl Moves {
     /// How far the slot is on this way.
     pub(crate) fn stage(&self, slot: i64, source: &str, target: &str) -> Stage {
@@ -100,17 +114,29 @@ impl Moves {
         self.moves.lock().clear();
     }
 
-    /// Waits until the source has nothing of the slot any more. The error is for the dashboard.
+    /// Waits until the source has nothing of the slot any more, until `end`, and for at most [`DASHBOARD_PAUSE`] more if it will have come
+    /// so far by then. The error is for the dashboard.
     pub(crate) async fn emptied(&self, slot: i64, end: Instant) -> Result<(), String> {
-        let under_way = self.moves.lock().get(&slot).map(|m| (m.progress.clone(), m.job.clone()));
-        let Some((mut progress, job)) = under_way else { return Ok(()) };
-        let is_empty =
-            matches!(timeout_at(end, progress.wait_for(|swept| swept.is_empty)).await, Ok(Ok(_)));
-        if is_empty {
+        let under_way = {
+            let moves = self.moves.lock();
+            moves.get(&slot).map(|m| (m.progress.clone(), m.job.clone(), m.began))
+        };
+        let Some((mut progress, job, began)) = under_way else { return Ok(()) };
+        if is_empty(&mut progress, end).await {
             return Ok(());
         }
+        let mut left = sweep::count(&job).await;
+        let moved = progress.borrow().moved;
+        if let Ok(some) = left
+            && rest(some, moved, began.elapsed()).is_some_and(|rest| rest <= DASHBOARD_PAUSE)
+        {
+            if is_empty(&mut progress, end + DASHBOARD_PAUSE).await {
+                return Ok(());
+            }
+            left = sweep::count(&job).await;
+        }
         self.put_off.fetch_add(1, Relaxed);
-        let left = sweep::count(&job).await.map_or_else(
+        let left = left.map_or_else(
             |why| format!("keys left at {} ({why})", job.source),
             |left| format!("{left} keys left at {}", job.source),
         );
@@ -149,5 +175,18 @@ impl Moves {
             keys_moved: self.moved.load(Relaxed) + under_way,
             put_off: self.put_off.load(Relaxed),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_left_takes_as_long_as_what_has_moved() {
+        let took = Duration::from_secs(5);
+        assert_eq!(rest(200, 1000, took), Some(Duration::from_secs(1)));
+        assert_eq!(rest(200, 0, took), None, "nobody knows");
+        assert_eq!(rest(0, 10, took), Some(Duration::ZERO));
     }
 }

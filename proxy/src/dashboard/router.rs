@@ -40,7 +40,7 @@ pub struct Router {
     filling: tokio::sync::Mutex<Filling>,
     workers: Vec<Desk>,
     dialects: DashMap<String, Dialect>,
-    /// Slots that leave nodes which are not ours.
+    /// Slots that move key by key.
     moves: Moves,
     /// Nodes that are not ours.
     known: Arc<Known>,
@@ -235,12 +235,18 @@ impl Router {
         done.and(prepared).and(refused)
     }
 
-    /// What is to be asked of a slot that a fill locks, for it is about to leave a node which is not ours: nothing has moved yet, and it may
-    /// still stay.
+    /// Whether slots move key by key from one node to the other: all that leave a node which is not ours, or go to one.
+    fn is_by_key(&self, source: &str, target: &str) -> bool {
+        let is_foreign = |dialect| matches!(dialect, Dialect::Pika | Dialect::CodisServer);
+        let source = self.dialect(source);
+        is_foreign(source) || source == Dialect::Slipway && is_foreign(self.dialect(target))
+    }
+
+    /// What is to be asked of a slot that a fill locks, for it is about to move key by key: nothing has moved yet, and it may still stay.
     fn about_to_leave<'a>(&self, slot: &'a Slot) -> Option<Move<'a>> {
         let (source, target) = (&slot.migrate_from, &slot.backend_addr);
         let is_leaving = slot.locked
-            && matches!(self.dialect(source), Dialect::Pika | Dialect::CodisServer)
+            && self.is_by_key(source, target)
             && self.moves.stage(slot.id, source, target) == Stage::None;
         let number = u16::try_from(slot.id).ok().map(cluster::Slot)?;
         is_leaving.then_some(Move { slot: number, source, target })
@@ -374,9 +380,7 @@ impl Router {
             "" => Ok(slot.clone()),
             // Until it has granted the slot, the source serves it; then it says who does.
             source if is_ours(source) && is_ours(&slot.backend_addr) => Ok(alone(source, slot)),
-            source if matches!(self.dialect(source), Dialect::Pika | Dialect::CodisServer) => {
-                self.leave(slot)
-            }
+            source if self.is_by_key(source, &slot.backend_addr) => self.leave(slot),
             source => {
                 let stranger = if is_ours(source) { &slot.backend_addr } else { source };
                 Err(format!(

@@ -1,15 +1,19 @@
-//! Whether a slot can leave a node that is not ours (`docs/FOREIGN.md`, "Before a slot moves"), in two steps: [`examine`] before it is locked, and
+//! Whether a slot can move key by key, from a node that is not ours or to one (`docs/FOREIGN.md`, "Before a slot moves"), in two steps: [`examine`] before it is locked, and
 //! [`prepare`] when it is.
 //!
 //! What would stop the move half-way, or silently damage a value, is said here with its remedy, and the slot stays where it is. Nothing is
 //! changed at the nodes but the source's list of the slot's keys, which is made right, and the target's read cache, which is emptied of a slot
 //! that comes home. Each step takes at most `foreign.examine_timeout`; clients of the slot wait for the second only.
 
+mod letters;
 mod node;
+mod noted;
+mod ours;
 mod refusal;
 mod relist;
 mod slot;
 
+pub(crate) use letters::drop_absent;
 pub(crate) use node::line;
 pub use node::{Node, look as look_at_node};
 pub use refusal::Refusal;
@@ -91,7 +95,8 @@ async fn examine_all(
     let (mut source, mut target) = (source?, target?);
     match (source.dialect(), target.dialect()) {
         (Dialect::Pika, Dialect::Pika | Dialect::Slipway) => {}
-        (Dialect::CodisServer, Dialect::CodisServer) => {}
+        (Dialect::CodisServer, Dialect::CodisServer | Dialect::Slipway) => {}
+        (Dialect::Slipway, Dialect::Pika | Dialect::CodisServer) => {}
         (from_is, to_is) => {
             let (from, to) = (moved.source.to_owned(), moved.target.to_owned());
             return Err(Refusal::Pair { from, from_is, to, to_is });
@@ -105,12 +110,28 @@ async fn examine_all(
     from.check(config.slot_count)?;
     to.check(config.slot_count)?;
     let path = path(config, moved, &from).await?;
-    tokio::try_join!(known.await_index(config, &from), known.await_index(config, &to))?;
     from.check_idle()?;
+    tokio::try_join!(known.await_index(config, &from), known.await_index(config, &to))?;
+    if path == Path::Async {
+        let now = node::look(&mut source, moved.source, moved.slot).await?;
+        // Somebody else's SLOTSRELOAD would list again what has just left, and the node's own migration goes by the list.
+        if now.is_reloading {
+            return Err(Refusal::Reloading { node: now.addr, seconds: now.reload_seconds });
+        }
+    }
     known.clear_cache(&mut target, &to, moved.slot).await?;
     slot::check_absent(&mut target, moved).await?;
+    if source.dialect() == Dialect::Slipway {
+        ours::check(config, (&mut source, &mut target), moved).await?;
+    }
     let depth = depth(config, WrongLetters::Leave);
-    let seen = slot::look(&mut source, moved.slot, depth).await.map_err(in_words(moved.source))?;
+    let failed = in_words(moved.source);
+    let seen = slot::look(&mut source, moved.slot, depth).await.map_err(&failed)?;
+    if from.dialect == Dialect::Pika {
+        let noted = known.noted(moved.slot);
+        let count = &known.listed.before;
+        noted::list(&mut source, moved.slot, &noted, count).await.map_err(&failed)??;
+    }
     match seen.findings.into_iter().next() {
         Some(finding) => Err(finding),
         None => {
@@ -122,12 +143,22 @@ async fn examine_all(
 
 async fn prepare_all(config: &Config, known: &Known, moved: Move<'_>) -> Result<(), Refusal> {
     let mut source = open(config, moved.source).await?;
-    if source.dialect() != Dialect::Pika {
-        return Ok(());
+    match source.dialect() {
+        Dialect::Pika => {}
+        Dialect::Slipway => {
+            let mut target = open(config, moved.target).await?;
+            return ours::check(config, (&mut source, &mut target), moved).await;
+        }
+        _ => return Ok(()),
     }
     let failed = in_words(moved.source);
     let noted = known.noted(moved.slot);
-    slot::list_noted(&mut source, moved.slot, &noted).await.map_err(&failed)??;
+    let count = &known.listed.locked;
+    noted::list(&mut source, moved.slot, &noted, count).await.map_err(&failed)??;
+    if config.node_password.is_some() {
+        // It migrates the slot by itself.
+        letters::put_right(&mut source, moved.slot).await.map_err(&failed)??;
+    }
     let depth = depth(config, WrongLetters::Cure);
     let seen = slot::look_again(&mut source, moved.slot, depth).await.map_err(&failed)?;
     seen.findings.into_iter().next().map_or(Ok(()), Err)

@@ -14,6 +14,7 @@ use parking_lot::Mutex;
 use protocol::frame::Value;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
@@ -37,6 +38,15 @@ const CACHE_BEGINS: Duration = Duration::from_millis(100);
 pub struct Known {
     nodes: DashMap<String, Memory>,
     noted: Mutex<Noted>,
+    /// How many noted keys nodes had to be made to list.
+    pub(crate) listed: Listed,
+}
+
+/// Keys that were listed, before their slot was locked and when it was.
+#[derive(Debug, Default)]
+pub(crate) struct Listed {
+    pub(crate) before: AtomicU64,
+    pub(crate) locked: AtomicU64,
 }
 
 /// Keys that were written by commands which list nothing. When the newer ones are too many, the older ones are forgotten, and every node must
@@ -76,15 +86,28 @@ enum Index {
 enum Cache {
     #[default]
     Unknown,
+    /// It was told at this moment to be emptied, and whether that has begun does not show; these have left since.
+    Told(Instant, BTreeSet<Slot>),
     /// It has nothing of other slots than these, which have left since it was emptied.
     Without(BTreeSet<Slot>),
+}
+
+impl Cache {
+    /// Whether it has nothing of the slot.
+    fn is_without(&self, slot: Slot) -> bool {
+        match self {
+            Self::Unknown => false,
+            Self::Told(told, left) => told.elapsed() >= CACHE_BEGINS && !left.contains(&slot),
+            Self::Without(left) => !left.contains(&slot),
+        }
+    }
 }
 
 impl Known {
     /// A slot has left the node, or has been filled with another one.
     pub fn left(&self, node: &str, slot: Slot) {
         if let Some(mut memory) = self.nodes.get_mut(node)
-            && let Cache::Without(left) = &mut memory.cache
+            && let Cache::Told(_, left) | Cache::Without(left) = &mut memory.cache
         {
             left.insert(slot);
         }
@@ -192,28 +215,39 @@ impl Known {
         memory.run_id.clone_from(&node.run_id);
     }
 
-    /// Empties the node's cache if it may have something of the slot, and waits until it answers nothing from it any more.
+    /// Empties the node's cache if it may have something of the slot, and waits until it answers nothing from it any more. Refuses where that
+    /// cannot be seen: nothing slow is waited for, because another proxy may have locked the slot already.
     pub(super) async fn clear_cache(
         &self,
         link: &mut Link,
         node: &Node,
         slot: Slot,
     ) -> Result<(), Refusal> {
-        let is_clean = |memory: &Memory| matches!(&memory.cache, Cache::Without(left) if !left.contains(&slot));
         if node.dialect != crate::Dialect::Pika
-            || self.nodes.get(&node.addr).is_some_and(|m| is_clean(&m))
+            || self.nodes.get(&node.addr).is_some_and(|memory| memory.cache.is_without(slot))
         {
             return Ok(());
         }
         let addr = node.addr.clone();
-        match clear(link).await {
-            Ok(true) => {}
-            Ok(false) => return Err(Refusal::CacheBusy { node: addr }),
-            Err(error) => return Err(Refusal::Unreachable { node: addr, why: error.to_string() }),
+        let was_told = |memory: &Memory| matches!(&memory.cache, Cache::Told(told, _) if told.elapsed() < CACHE_BEGINS);
+        if self.nodes.get(&addr).is_some_and(|memory| was_told(&memory)) {
+            return Err(Refusal::CacheBusy { node: addr });
         }
-        let mut memory = self.nodes.entry(addr).or_default();
-        memory.cache = Cache::Without(BTreeSet::new());
-        Ok(())
+        let cleared = clear(link).await;
+        let cleared = cleared
+            .map_err(|error| Refusal::Unreachable { node: addr.clone(), why: error.to_string() })?;
+        let mut memory = self.nodes.entry(addr.clone()).or_default();
+        match cleared {
+            Cleared::Seen => {
+                memory.cache = Cache::Without(BTreeSet::new());
+                Ok(())
+            }
+            Cleared::Told => {
+                memory.cache = Cache::Told(Instant::now(), BTreeSet::new());
+                Err(Refusal::CacheBusy { node: addr })
+            }
+            Cleared::Not => Err(Refusal::CacheBusy { node: addr }),
+        }
     }
 }
 
@@ -232,30 +266,37 @@ impl Keys {
     }
 }
 
+/// What came of emptying a cache.
+enum Cleared {
+    Seen,
+    /// It was told; whether it has begun does not show.
+    Told,
+    Not,
+}
+
 /// Empties a cache. CLEARCACHE answers before anything is done; a cache that is marked as being emptied answers nothing any more. The mark
-/// stays for some seconds after it has been emptied. Returns whether it is done.
-async fn clear(link: &mut Link) -> Result<bool, LinkError> {
+/// stays for some seconds after it has been emptied.
+async fn clear(link: &mut Link) -> Result<Cleared, LinkError> {
     let before = mark(link).await?;
     // Versions without a cache do not know the section.
     if before.as_deref().is_none_or(|mark| mark == "Disable") {
-        return Ok(true);
+        return Ok(Cleared::Seen);
     }
     let answer = link.ask(&[b"CLEARCACHE"]).await?;
     if answer.as_error().is_some() {
-        return Ok(false);
+        return Ok(Cleared::Not);
     }
+    // Somebody else has emptied it just now.
     if before.as_deref() == Some("Clear") {
-        // Somebody else has emptied it just now: whether it is being emptied once more does not show.
-        sleep(CACHE_BEGINS).await;
-        return Ok(true);
+        return Ok(Cleared::Told);
     }
     for _ in 0..CACHE_LOOKS {
         if mark(link).await?.as_deref() == Some("Clear") {
-            return Ok(true);
+            return Ok(Cleared::Seen);
         }
         sleep(CACHE_PAUSE).await;
     }
-    Ok(false)
+    Ok(Cleared::Not)
 }
 
 async fn mark(link: &mut Link) -> Result<Option<String>, LinkError> {
@@ -286,7 +327,8 @@ async fn reload(config: &Config, addr: &str) -> Result<String, String> {
             Some(began) if !(node.is_reloading && node.reload_began == began) => {
                 return Ok(node.run_id);
             }
-            None if !node.is_reloading => {
+            // Beside a migration of the node's own it would list again what has just left, and the migration goes by the list.
+            None if !node.is_reloading && node.migrating.is_none() => {
                 let answer = link.ask(&[b"SLOTSRELOAD"]).await.map_err(|e| e.to_string())?;
                 began = start(&answer).filter(|start| *start != node.reload_began);
             }

@@ -1,9 +1,10 @@
-//! Empties one slot of a Pika or a codis-server, until the source says that none is left.
+//! Empties one slot that moves key by key, until the source says that none is left.
 //!
 //! Of a Pika only the synchronous words are used, while no migration of its own runs: two of them for one key take turns at the source, and the
-//! second finds it gone. Of a codis-server only the asynchronous ones, of which it runs one at a time. So any number of proxies may sweep one
+//! second finds it gone. Of a codis-server only the asynchronous ones, of which it runs one at a time. A node of ours lets movers take turns too. So any number of proxies may sweep one
 //! slot, and move keys on demand, at the same time (`docs/FOREIGN.md`).
 
+use super::examine::drop_absent;
 use super::link::{Link, LinkError};
 use crate::config::Config;
 use crate::dialect::Dialect;
@@ -102,7 +103,7 @@ async fn attempt(job: &Job, progress: &watch::Sender<Swept>) -> Result<(), Strin
             }
         }
         match job.dialect {
-            Dialect::CodisServer => sweep.codis_database().await?,
+            Dialect::CodisServer | Dialect::Slipway => sweep.in_batches().await?,
             _ => sweep.pika_database().await?,
         }
     }
@@ -113,6 +114,7 @@ struct Sweep<'a> {
     link: Link,
     progress: &'a watch::Sender<Swept>,
     slot: String,
+    number: cluster::Slot,
     host: &'a str,
     port: &'a str,
     limit: String,
@@ -122,7 +124,6 @@ struct Sweep<'a> {
 /// What one round over the keys of a slot has brought.
 #[derive(Default)]
 struct Round {
-    listed: usize,
     moved: u64,
     /// Of the last key that could not be moved.
     refusal: Option<String>,
@@ -136,6 +137,7 @@ impl<'a> Sweep<'a> {
             link,
             progress,
             slot: job.slot.to_string(),
+            number: cluster::Slot(job.slot),
             host,
             port,
             limit: job.config.foreign.move_timeout.as_millis().to_string(),
@@ -148,7 +150,7 @@ impl<'a> Sweep<'a> {
     }
 
     /// Empties the slot in the database that is selected, some keys at a time, so that those that are asked for get in between.
-    async fn codis_database(&mut self) -> Result<(), String> {
+    async fn in_batches(&mut self) -> Result<(), String> {
         loop {
             let words = [
                 &b"SLOTSMGRTTAGSLOT-ASYNC"[..],
@@ -162,16 +164,22 @@ impl<'a> Sweep<'a> {
             ];
             let answer = self.link.ask(&words).await.map_err(|error| error.to_string())?;
             match answer.as_items() {
-                Some([Value::Int(_), Value::Int(0)]) => return Ok(()),
-                Some([Value::Int(moved), Value::Int(_)]) => {
-                    let moved = u64::try_from(*moved).unwrap_or(0);
+                Some(&[Value::Int(moved), Value::Int(left)]) => {
+                    let moved = u64::try_from(moved).unwrap_or(0);
                     self.progress.send_modify(|swept| swept.moved += moved);
+                    if left == 0 {
+                        return Ok(());
+                    }
                     sleep(BETWEEN).await;
                 }
                 _ if answer.as_error().is_some_and(|line| line.contains("being migrated")) => {
                     sleep(BETWEEN).await;
                 }
-                _ => return Err(format!("the answer to SLOTSMGRTTAGSLOT-ASYNC is {answer:?}")),
+                _ => {
+                    let why =
+                        answer.as_error().map_or_else(|| format!("{answer:?}"), str::to_owned);
+                    return Err(format!("the answer to SLOTSMGRTTAGSLOT-ASYNC is {why}"));
+                }
             }
         }
     }
@@ -183,7 +191,6 @@ impl<'a> Sweep<'a> {
             if round.moved > 0 {
                 continue;
             }
-            // Keys that have expired are listed until this is asked.
             let answer = self.next_of_slot().await?;
             match answer.as_items().map(|items| (items.first(), items.get(1))) {
                 Some((Some(Value::Int(0)), Some(Value::Int(0)))) if self.is_empty().await? => {
@@ -211,11 +218,10 @@ impl<'a> Sweep<'a> {
             let listed = self
                 .ask(&[b"SLOTSSCAN", slot.as_bytes(), &cursor, b"COUNT", count.as_bytes()])
                 .await?;
-            let (next, keys) = read_list(&listed)
+            let (next, members) = read_list(&listed)
                 .ok_or_else(|| format!("the answer to SLOTSSCAN is {listed:?}"))?;
-            round.listed += keys.len();
-            for keys in keys.chunks(self.in_flight_max.max(1)) {
-                self.move_keys(keys, &mut round).await?;
+            for members in members.chunks(self.in_flight_max.max(1)) {
+                self.move_keys(members, &mut round).await?;
             }
             if next == b"0" {
                 return Ok(round);
@@ -224,30 +230,36 @@ impl<'a> Sweep<'a> {
         }
     }
 
-    async fn move_keys(&mut self, keys: &[Vec<u8>], round: &mut Round) -> Result<(), String> {
+    async fn move_keys(&mut self, members: &[Vec<u8>], round: &mut Round) -> Result<(), String> {
         let lost = |error: LinkError| error.to_string();
-        let words: Vec<[&[u8]; 5]> = keys
+        let words: Vec<[&[u8]; 5]> = members
             .iter()
-            .map(|key| {
+            .map(|member| {
                 [
                     b"SLOTSMGRTTAGONE",
                     self.host.as_bytes(),
                     self.port.as_bytes(),
                     self.limit.as_bytes(),
-                    key.as_slice(),
+                    &member[1..],
                 ]
             })
             .collect();
         self.link.send(words.iter().map(<[&[u8]; 5]>::as_slice)).await.map_err(lost)?;
-        let mut moved = 0;
-        for key in keys {
+        let (mut moved, mut none) = (0, Vec::new());
+        for member in members {
             match self.link.answer().await.map_err(lost)? {
+                Value::Int(0) => none.push(member),
                 Value::Int(count) => moved += u64::try_from(count).unwrap_or(0),
                 other => {
                     let why = other.as_error().unwrap_or("no number").to_owned();
-                    round.refusal = Some(format!("key {:?}: {why}", String::from_utf8_lossy(key)));
+                    let key = String::from_utf8_lossy(&member[1..]).into_owned();
+                    round.refusal = Some(format!("key {key:?}: {why}"));
                 }
             }
+        }
+        // Nobody makes a key here any more. SLOTSMGRTTAGSLOT would take such entries off too, one at a time, and past all that was listed once.
+        for member in none {
+            drop_absent(&mut self.link, self.number, member).await.map_err(lost)?;
         }
         round.moved += moved;
         if moved > 0 {
@@ -289,9 +301,10 @@ pub(crate) async fn count(job: &Job) -> Result<u64, String> {
 
 const COUNT_TIME: Duration = Duration::from_secs(1);
 
-/// The cursor and the keys of an answer to SLOTSSCAN; each key has a letter for its type in front.
+/// The cursor and the members of an answer to SLOTSSCAN, keys with a letter for their type in front.
 fn read_list(answer: &Value) -> Option<(Vec<u8>, Vec<Vec<u8>>)> {
     let [cursor, members] = answer.as_items()? else { return None };
-    let keys = members.as_items()?.iter().filter_map(|member| member.as_bytes()?.get(1..));
-    Some((cursor.as_bytes()?.to_vec(), keys.map(<[u8]>::to_vec).collect()))
+    let members = members.as_items()?.iter().filter_map(Value::as_bytes);
+    let members = members.filter(|member| !member.is_empty()).map(<[u8]>::to_vec);
+    Some((cursor.as_bytes()?.to_vec(), members.collect()))
 }

@@ -1,19 +1,21 @@
 //! How requests of a slot that moves key by key get to the target: the source is told to move their keys, and they follow. What is decided is in
 //! [`super::passage`]; here it is carried out.
 
-use super::passage::{Bounds, Look, Means, PROBED, Passage};
+use super::passage::{Bounds, Look, Means, Passage};
 use super::{Gate, HeldEnd, PlacedKey, Verdict};
+use crate::foreign::probe;
 use crate::plan::Request;
 use crate::request::{FlavourIndex, Kept, Origin};
 use crate::routes::NodeIndex;
 use crate::session::replies::Frame;
-use crate::upstream::Key;
+use crate::upstream::{Key, Upstream};
 use crate::worker::Worker;
 use cluster::Slot;
 use protocol::command::lookup;
 use protocol::frame::{Value, decode};
 use protocol::slicer::{Args, slice_request};
 use smallvec::SmallVec;
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
 /// What codis-server may send to a target in one go, as the dashboard has it by default.
@@ -21,21 +23,24 @@ const MAX_BULKS: &[u8] = b"200";
 const MAX_BYTES: &[u8] = b"33554432";
 
 impl Verdict {
-    /// What a reply to the words of [`Means`] says: so many keys have been moved, nothing is there, or why not.
-    pub(crate) fn of(reply: &[u8]) -> Self {
+    /// What a reply to the words of [`Means`] about a key says: so many keys have been moved, nothing is there, or why not.
+    pub(crate) fn of(reply: &[u8], key: &[u8]) -> Self {
         let told = match decode(reply) {
             Ok(Some((Value::Int(0..), _))) => None,
             Ok(Some((Value::Error(line), _))) => Some(line),
-            Ok(Some((value, _))) => match value.as_items() {
-                Some([_, found]) if found.as_items().is_some_and(<[Value]>::is_empty) => None,
-                Some([_, Value::Array(_)]) => Some("it is not moved yet".to_owned()),
-                _ => Some("its answer is nonsense".to_owned()),
+            Ok(Some((value, _))) => match probe::says(&value, key) {
+                Some(false) => None,
+                Some(true) => Some("it is not moved yet".to_owned()),
+                None => Some("its answer is nonsense".to_owned()),
             },
             _ => Some("its answer is nonsense".to_owned()),
         };
         told.map_or(Self::Gone, Self::Again)
     }
 }
+
+/// Keys of one question to codis-server: all of them come over together.
+const BATCH_KEYS: usize = 64;
 
 /// Whether a command that runs on a connection of its own may go to the target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -115,55 +120,68 @@ impl Worker {
         }
     }
 
-    /// Asks the source to move keys; those that it cannot be asked for are tried again.
+    /// Asks the source to move keys, or whether it has them; those that it cannot be asked for are tried again.
     fn ask_all(self: &Rc<Self>, slot: Slot, passage: &mut Passage, keys: Vec<PlacedKey>) -> Asked {
-        let (source, means, mut asked) = (passage.source, passage.means, Asked::All);
-        for key in keys {
-            if !self.ask_to_move(slot, source, means, &key) {
-                let why = format!("{} cannot be reached", self.routes.addr(source));
-                passage.unasked(key, &why, self.now());
+        let mut asked = Asked::All;
+        let mut by_flavour: BTreeMap<FlavourIndex, Vec<Rc<[u8]>>> = BTreeMap::new();
+        for (flavour, key) in keys {
+            by_flavour.entry(flavour).or_default().push(key);
+        }
+        for (flavour, mut keys) in by_flavour {
+            // A big key takes its time: nothing else shall wait behind it.
+            let lane = self.config.upstream.connections;
+            let upstream = self.upstream(Key { node: passage.source, lane, flavour });
+            let may_ask = match passage.means {
+                _ if !upstream.is_up() => 0,
+                Means::TagOneAsync if !upstream.is_idle() => 0,
+                Means::TagOneAsync => BATCH_KEYS,
+                Means::TagOne | Means::Probe => usize::MAX,
+            };
+            for key in keys.split_off(may_ask.min(keys.len())) {
                 asked = Asked::Again;
+                if upstream.is_up() {
+                    passage.put_off((flavour, key), self.now());
+                } else {
+                    let why = format!("{} cannot be reached", self.routes.addr(passage.source));
+                    passage.unasked((flavour, key), &why, self.now());
+                }
             }
+            self.metrics.passage_asks.add(keys.len() as u64);
+            self.question(slot, passage.means, &upstream, keys);
         }
         asked
     }
 
-    /// Asks the source to move a key, or whether it has it, if it can be asked.
-    fn ask_to_move(
-        self: &Rc<Self>,
-        slot: Slot,
-        source: NodeIndex,
-        means: Means,
-        key: &PlacedKey,
-    ) -> bool {
-        let (flavour, key) = key;
-        // A big key takes its time: nothing else shall wait behind it.
-        let lane = self.config.upstream.connections;
-        let upstream = self.upstream(Key { node: source, lane, flavour: *flavour });
+    /// Puts the questions.
+    fn question(&self, slot: Slot, means: Means, upstream: &Rc<Upstream>, keys: Vec<Rc<[u8]>>) {
         let target = self.routes.addr(self.routes.route(slot).node);
-        let Some((host, port)) = target.rsplit_once(':') else { return false };
-        if !upstream.is_up() {
-            return false;
-        }
-        self.metrics.passage_asks.add(1);
+        // An address that is none cannot have been filled.
+        let (host, port) = target.rsplit_once(':').unwrap_or((&target, ""));
         let limit = self.config.foreign.move_timeout.as_millis().to_string();
         let (host, port, limit) = (host.as_bytes(), port.as_bytes(), limit.as_bytes());
-        let say = |words: &[&[u8]]| {
-            upstream.say_bytes(self, Origin::Passage(slot, Rc::clone(key)), words);
+        let say = |keys: Rc<[Rc<[u8]>]>, words: &[&[u8]]| {
+            upstream.say_bytes(self, Origin::Passage(slot, keys), words);
         };
-        match means {
-            Means::TagOne => say(&[b"SLOTSMGRTTAGONE", host, port, limit, key]),
-            Means::TagOneAsync => {
-                let word = b"SLOTSMGRTTAGONE-ASYNC";
-                say(&[word, host, port, limit, MAX_BULKS, MAX_BYTES, key]);
+        if means == Means::TagOneAsync {
+            if !keys.is_empty() {
+                let mut words = vec![b"SLOTSMGRTTAGONE-ASYNC".as_slice(), host, port, limit];
+                words.extend([MAX_BULKS, MAX_BYTES]);
+                words.extend(keys.iter().map(|key| &**key));
+                say(keys.as_slice().into(), &words);
             }
-            Means::Probe => {
-                for kind in PROBED {
-                    say(&[b"PKSCANRANGE", kind.as_bytes(), key, key, b"LIMIT", b"1"]);
-                }
+            return;
+        }
+        for key in keys {
+            let alone: Rc<[Rc<[u8]>]> = Rc::new([Rc::clone(&key)]);
+            if means == Means::TagOne {
+                say(alone, &[b"SLOTSMGRTTAGONE", host, port, limit, &key]);
+                continue;
+            }
+            for words in probe::all(slot, &key) {
+                let words: Vec<&[u8]> = words.iter().map(Vec::as_slice).collect();
+                say(Rc::clone(&alone), &words);
             }
         }
-        true
     }
 
     /// The source of a passage has said something of a key. The slot is to be settled then.

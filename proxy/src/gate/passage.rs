@@ -6,6 +6,7 @@
 //! Invariant: two requests of one session, or of one key, leave in the order they came. Others may overtake: a key that cannot be moved holds up
 //! nothing but itself and those who asked for it.
 
+use crate::foreign::probe;
 use crate::request::{FlavourIndex, Kept, Origin};
 use crate::routes::NodeIndex;
 use smallvec::SmallVec;
@@ -36,21 +37,20 @@ pub(crate) enum Verdict {
 pub(crate) enum Means {
     /// SLOTSMGRTTAGONE of Pika, which moves it.
     TagOne,
-    /// SLOTSMGRTTAGONE-ASYNC of codis-server, which moves it without a stop.
+    /// SLOTSMGRTTAGONE-ASYNC of codis-server, which moves it without a stop. Only one may be on its way on a connection: to what comes behind it
+    /// codis-server answers first.
     TagOneAsync,
-    /// PKSCANRANGE of Pika, once a type, which reads past the cache: a migration of the node's own moves the key.
+    /// The questions of [`probe`]: a migration of the node's own moves the key. As long as it lists the key it may still send something of it
+    /// to the target, if only DEL, for a list which was not there any more.
     Probe,
 }
-
-/// The types that PKSCANRANGE knows. Streams are moved by nothing.
-pub(crate) const PROBED: [&str; 5] = ["string", "hash", "set", "list", "zset"];
 
 impl Means {
     /// How many answers belong to one key.
     fn answers(self) -> usize {
         match self {
             Self::TagOne | Self::TagOneAsync => 1,
-            Self::Probe => PROBED.len(),
+            Self::Probe => probe::ANSWERS,
         }
     }
 }
@@ -239,6 +239,14 @@ impl Passage {
         }
     }
 
+    /// The question is not put now: others are on their way where only one may be.
+    pub(crate) fn put_off(&mut self, key: PlacedKey, now: Instant) {
+        let Some(Progress::Asked { tries, .. }) = self.keys.get(&key) else { return };
+        let again = Progress::Again { at: now + AGAIN_FIRST, tries: *tries };
+        self.asks = self.asks.saturating_sub(1);
+        self.keys.insert(key, again);
+    }
+
     fn remember_gone(&mut self, key: PlacedKey) {
         if self.gone >= self.gone_max {
             self.keys.retain(|_, progress| *progress != Progress::Gone);
@@ -357,6 +365,17 @@ mod tests {
     }
 
     #[test]
+    fn a_question_that_is_put_off_is_put_soon_and_counts_as_no_try() {
+        let now = Instant::now();
+        let mut passage = passage(Means::TagOneAsync, &["1a"]);
+        for _ in 0..AGAIN_MAX.as_millis() {
+            assert_eq!(passage.look(now + AGAIN_FIRST, 9).ask, [key("a")]);
+            passage.put_off(key("a"), now);
+            assert_eq!((passage.asks(), passage.due_at()), (0, Some(now + AGAIN_FIRST)));
+        }
+    }
+
+    #[test]
     fn no_more_is_asked_or_remembered_than_may_be() {
         let now = Instant::now();
         let mut passage = passage(Means::TagOne, &["1a", "2b", "3c"]);
@@ -370,11 +389,11 @@ mod tests {
     }
 
     #[test]
-    fn a_probed_key_is_gone_when_no_type_has_it() {
+    fn a_probed_key_is_gone_when_no_answer_has_it() {
         let now = Instant::now();
-        for (answers, is_gone) in
-            [([true; PROBED.len()], true), ([true, true, false, true, true], false)]
-        {
+        let mut listed = [true; probe::ANSWERS];
+        listed[2] = false;
+        for (answers, is_gone) in [([true; probe::ANSWERS], true), (listed, false)] {
             let mut passage = passage(Means::Probe, &["1a"]);
             passage.look(now, 9);
             for (number, absent) in answers.into_iter().enumerate() {

@@ -90,6 +90,9 @@ fn families(shared: &Shared) -> Vec<MetricFamily> {
         sum.fixed_counter("foreign_slots_moved_total", "Slots that have left nodes which are not ours.", moves.arrived);
         sum.fixed_counter("foreign_keys_swept_total", "Keys that were moved because their slot moves; those that requests asked for are passage_asks.", moves.keys_moved);
         sum.fixed_counter("foreign_fills_put_off_total", "Fills that were answered with 800 because their slot was not empty in time; the dashboard repeats them.", moves.put_off);
+        let listed = &router.known().listed;
+        sum.fixed_counter("foreign_noted_keys_listed_total", "Keys written by commands which list nothing, that their node was made to list before their slot was locked.", listed.before.load(Relaxed));
+        sum.fixed_counter("foreign_noted_keys_listed_locked_total", "The same, while clients of the slot waited.", listed.locked.load(Relaxed));
     }
     sum.counter("strays_total", "Slots that a node has granted to another than the codis-dashboard says; the nodes are followed.", |m| &m.strays);
     sum.counter("pushes_total", "News from nodes about slots.", |m| &m.pushes);

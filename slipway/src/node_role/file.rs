@@ -61,6 +61,7 @@ struct Transfer {
     handoff_pause_ms: Option<u64>,
     handoff_attempts_max: Option<u32>,
     copies_at_once: Option<usize>,
+    copy_percent_beside_clients: Option<u32>,
     copy_starts_max: Option<u32>,
     call_ms_max: Option<u64>,
     relay_ms_max: Option<u64>,
@@ -119,6 +120,7 @@ impl Transfer {
         set(&mut limits.handoff_pause, ms(self.handoff_pause_ms));
         set(&mut limits.handoff_attempts_max, self.handoff_attempts_max);
         set(&mut limits.copies_at_once, self.copies_at_once);
+        set(&mut limits.copy_percent_beside_clients, self.copy_percent_beside_clients);
         set(&mut limits.copy_starts_max, self.copy_starts_max);
         set(&mut limits.call_timeout, ms(self.call_ms_max));
         set(&mut limits.relay_max, ms(self.relay_ms_max));

@@ -89,7 +89,10 @@ async fn keys_of(product: &look::Product, args: &CodisArgs) -> Vec<Finding> {
             continue;
         }
         let password = args.auth.clone().filter(|_| server.has_password);
-        let asked = keys::Asked { addr: addr.clone(), password, slots, all_ours };
+        let firsts = product.topom.stats.group.models.iter();
+        let firsts = firsts.filter_map(|other| Some(other.servers.first()?.server.clone()));
+        let others = firsts.filter(|other| *other != addr).collect();
+        let asked = keys::Asked { addr: addr.clone(), password, slots, all_ours, others };
         findings.extend(keys::look(&asked).await.unwrap_or_else(|why| {
             let (of, remedy) = (format!("server {addr}"), "try again".to_owned());
             vec![Finding {

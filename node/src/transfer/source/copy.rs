@@ -1,16 +1,17 @@
 //! The copy: chunks in key order, with what changed behind it in between.
 
+use super::courtesy::Turn;
 use super::outbox::{Outbox, Undelivered};
 use super::{Job, Order, Stop, install_capture};
 use crate::shared::Shared;
-use crate::transfer::chunk::{Position, read_chunk};
+use crate::transfer::chunk::{Position, Wanted, read_chunk};
 use crate::transfer::peer::Peer;
 use crate::transfer::report::Phase;
 use crate::transfer::{Capture, of_slot};
 use protocol::frame::Value;
 use service::failpoint;
 use std::sync::Arc;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 /// A slot whose target has all but what `capture` holds.
 #[derive(Debug)]
@@ -37,7 +38,7 @@ pub(super) async fn copy(shared: &Arc<Shared>, job: &Arc<Job>) -> Result<Copied,
             // What is there is of an earlier start, of this process or of the one before it.
             reset(&outbox, &peer).await?;
         }
-        match copy_once(shared, job, &peer, &capture, &mut outbox).await {
+        match copy_once(shared, job, (&peer, Reason::Move), &capture, &mut outbox).await {
             Ok(()) => {
                 job.note(|r| r.phase = Phase::Copied);
                 failpoint::reach("source.copied").await.map_err(|e| Stop::Failed(e.to_string()))?;
@@ -89,23 +90,42 @@ async fn ask(outbox: &Outbox, peer: &Peer, word: &str) -> Result<Value, Stop> {
     }
 }
 
+/// Why a slot is copied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reason {
+    /// It is to move; clients of both nodes come first.
+    Move,
+    /// The target lost it after the grant: clients of the slot wait for it.
+    Repair,
+}
+
 async fn copy_once(
     shared: &Arc<Shared>,
     job: &Job,
-    peer: &Peer,
+    (peer, reason): (&Peer, Reason),
     capture: &Capture,
     outbox: &mut Outbox,
 ) -> Result<(), Undelivered> {
+    let transfers = &shared.transfers;
     let mut position = Position::default();
     loop {
         if *job.order.borrow() == Order::Stop {
             return Err(Undelivered::Stop(Stop::Ordered));
         }
-        let chunk = read_chunk(shared, job.slot, &position, capture)
+        let mut turn = match reason {
+            Reason::Move => transfers.courtesy.turn(&shared.stats).await,
+            Reason::Repair => Turn::Free,
+        };
+        let bytes_max = turn.bytes_max(transfers.limits.chunk_bytes);
+        let wanted = Wanted { slot: job.slot, after: &position, bytes_max };
+        let chunk = read_chunk(shared, wanted, capture)
             .map_err(|e| Undelivered::Stop(Stop::Failed(of_slot(job.slot, e))))?;
         if !chunk.payload.is_empty() {
-            shared.transfers.pace.wait(chunk.payload.len()).await;
-            outbox.send(peer, "CHUNK", &chunk.payload).await?;
+            let read = Instant::now();
+            transfers.pace.wait(chunk.payload.len()).await;
+            turn.does_not_count(read.elapsed());
+            let target_serves = outbox.send(peer, "CHUNK", &chunk.payload).await?;
+            transfers.courtesy.target_says(target_serves);
             job.note(|r| {
                 r.keys += chunk.keys;
                 r.bytes += chunk.payload.len() as u64;
@@ -114,6 +134,7 @@ async fn copy_once(
             let asked = failpoint::reach("source.chunk").await;
             asked.map_err(|e| Undelivered::Stop(Stop::Failed(e.to_string())))?;
         }
+        drop(turn);
         send_captured(peer, capture, outbox).await?;
         match chunk.last {
             Some(last) => position = last,
@@ -129,7 +150,10 @@ pub(super) async fn send_captured(
     outbox: &mut Outbox,
 ) -> Result<(), Undelivered> {
     let captured = capture.take().map_err(|e| Undelivered::StartAgain(e.to_string()))?;
-    if captured.is_empty() { Ok(()) } else { outbox.send(peer, "STREAM", &captured).await }
+    if !captured.is_empty() {
+        outbox.send(peer, "STREAM", &captured).await?;
+    }
+    Ok(())
 }
 
 /// The target lost data after the grant (a power failure there): the slot is frozen here, so it is simply copied again, up to READY.
@@ -147,11 +171,11 @@ pub(super) async fn again_after_grant(
         call_timeout: shared.transfers.limits.call_timeout,
     };
     reset(&outbox, &peer).await?;
-    copy_once(shared, job, &peer, &capture, &mut outbox).await.map_err(|undelivered| {
-        match undelivered {
+    copy_once(shared, job, (&peer, Reason::Repair), &capture, &mut outbox).await.map_err(
+        |undelivered| match undelivered {
             Undelivered::StartAgain(why) => Stop::Failed(why),
             Undelivered::Stop(stop) => stop,
-        }
-    })?;
+        },
+    )?;
     super::handoff::ready_again(shared, job, &peer, attempt, outbox.sequence).await
 }

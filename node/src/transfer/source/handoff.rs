@@ -291,7 +291,7 @@ impl Attempt<'_> {
             return Ok(());
         }
         match outbox.send(self.peer, "STREAM", &sealed.tail).await {
-            Ok(()) => Ok(()),
+            Ok(_) => Ok(()),
             Err(Undelivered::StartAgain(why)) => {
                 Err(Missed::Target(format!("sequence lost: {why}")))
             }

@@ -31,13 +31,13 @@ pub(crate) enum Undelivered {
 }
 
 impl Outbox {
-    /// Sends a CHUNK or STREAM and waits until the target has it, whatever the link does meanwhile.
+    /// Sends a CHUNK or STREAM and waits until the target has it, whatever the link does meanwhile. Returns whether the target serves clients.
     pub(crate) async fn send(
         &mut self,
         peer: &Peer,
         word: &str,
         payload: &Payload,
-    ) -> Result<(), Undelivered> {
+    ) -> Result<bool, Undelivered> {
         let sequence = self.sequence + 1;
         let deadline = Instant::now() + LINK_DOWN_MAX;
         let mut pause = Duration::from_millis(10);
@@ -49,7 +49,8 @@ impl Outbox {
                 Ok(Ok(value)) => {
                     self.compare(&value, payload)?;
                     self.sequence = sequence;
-                    return Ok(());
+                    let third = value.as_items().and_then(|items| items.get(2));
+                    return Ok(third.and_then(Value::as_int) == Some(1));
                 }
                 Ok(Err(PeerError::Refused { text, .. })) if text.contains("sequence") => {
                     return Err(Undelivered::StartAgain(text));

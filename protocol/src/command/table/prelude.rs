@@ -52,8 +52,7 @@ pub(super) const ACL: &str = "there is one password and no users";
 pub(super) const PERSISTENCE: &str = "every write is on its way to the disk already";
 pub(super) const OPERATOR: &str = "it is not for clients";
 pub(super) const CODIS: &str = "it is a word of codis-dashboard and codis-proxy to a node";
-pub(super) const RESTORE: &str =
-    "this node takes whole slots from Slipway nodes, and no serialized keys";
+pub(super) const RESTORE: &str = "it is a word of a codis-server to a node";
 pub(super) const INTERNAL: &str = "it is a word between the parts of Slipway";
 
 pub(super) const fn cmd(name: &'static str, arity: i16, flags: u32, route: RouteRule) -> Command {

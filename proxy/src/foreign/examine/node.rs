@@ -126,7 +126,7 @@ fn setting(answer: &Value, name: &str) -> Option<String> {
 }
 
 /// The size in SLOTSINFO's answer for one slot; the answer is empty if nothing is there.
-fn listed(answer: &Value) -> u64 {
+pub(super) fn listed(answer: &Value) -> u64 {
     let pair = answer.as_items().and_then(|slots| slots.first()).and_then(Value::as_items);
     let size = pair.and_then(|pair| pair.get(1)).and_then(Value::as_int);
     size.and_then(|size| u64::try_from(size).ok()).unwrap_or(0)

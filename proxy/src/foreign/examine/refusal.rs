@@ -41,7 +41,7 @@ pub enum Refusal {
     )]
     Stream { key: String },
     #[error(
-        "{key} is a HyperLogLog, which Pika would migrate as a plain string; delete it, or leave the slot where it is"
+        "{key} is a HyperLogLog, which would arrive as a plain string; delete it, or leave the slot where it is"
     )]
     HyperLogLog { key: String },
     #[error(
@@ -62,6 +62,18 @@ pub enum Refusal {
         "{to} wants a password which {from} would not tell it; set requirepass of both to the same one"
     )]
     Password { from: String, to: String },
+    #[error(
+        "{key} has a zero byte in its name, and Pika loses such keys; delete it, or leave the slot where it is"
+    )]
+    ZeroByte { key: String },
+    #[error(
+        "{key} has the score -inf for {member}, and Pika then shows members of other sets with it; give it another score, then move the slot again"
+    )]
+    LowestScore { key: String, member: String },
+    #[error(
+        "{from} has {keys} keys of slot {slot} in database {database}, which {to} does not have; delete them, or leave the slot where it is"
+    )]
+    Database { from: String, to: String, slot: Slot, database: u32, keys: u64 },
     #[error("{node} answers {asked} with what is not understood: {answer}")]
     Strange { node: String, asked: String, answer: String },
 }

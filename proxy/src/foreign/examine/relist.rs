@@ -4,7 +4,7 @@
 //! there is added, or something is put in front of an element that is not there. None of them touches the key's end of life. Other proxies may
 //! not have locked the slot yet: the key is watched. A letter too many is taken off Pika's lists, which are plain sets.
 
-use super::slot::{Kind, kinds, tag_hash};
+use super::slot::{Kind, tag_hash};
 use crate::foreign::link::{Link, LinkError};
 use cluster::Slot;
 use protocol::frame::Value;
@@ -18,20 +18,20 @@ const TRIES: usize = 8;
 /// Lists the key. Nothing happens if it does not exist, or is a stream. Must not be said of a HyperLogLog, which would become a string.
 pub(super) async fn relist(link: &mut Link, slot: Slot, key: &[u8]) -> Result<(), LinkError> {
     for _ in 0..TRIES {
-        link.ask(&[b"WATCH", key]).await?;
-        let kind = kinds(link, &[key]).await?.pop();
-        let command = match kind.filter(|kind| kind.exists) {
-            Some(kind) => nothing_new(link, &kind, key).await?.map(|words| (kind, words)),
-            None => None,
-        };
-        let Some((kind, words)) = command else {
+        link.send([&[b"WATCH", key][..], &[b"TYPE", key], &[b"EXISTS", key]]).await?;
+        link.answer().await?;
+        let kind = Kind::read(&link.answer().await?, &link.answer().await?);
+        let words = if kind.exists { nothing_new(link, &kind, key).await? } else { None };
+        let Some(words) = words else {
             link.ask(&[b"UNWATCH"]).await?;
             return Ok(());
         };
-        link.ask(&[b"MULTI"]).await?;
-        link.ask(&words.iter().map(Vec::as_slice).collect::<Vec<_>>()).await?;
+        let words: Vec<&[u8]> = words.iter().map(Vec::as_slice).collect();
+        link.send([&[&b"MULTI"[..]][..], &words, &[b"EXEC"]]).await?;
+        link.answer().await?;
+        link.answer().await?;
         // Nothing: somebody has written it.
-        if let Some([answer]) = link.ask(&[b"EXEC"]).await?.as_items() {
+        if let Some([answer]) = link.answer().await?.as_items() {
             if answer.as_error().is_none() {
                 take_off(link, slot, key, &kind).await?;
             }
@@ -50,10 +50,14 @@ async fn take_off(link: &mut Link, slot: Slot, key: &[u8], kind: &Kind) -> Resul
         .collect();
     let of_tag = tag_hash(key).map(|hash| format!("_internal:slottag:4migrate:{hash}"));
     let of_slot = format!("_internal:slotkey:4migrate:{slot}");
-    for list in [Some(of_slot), of_tag].into_iter().flatten() {
-        let mut words: Vec<&[u8]> = vec![b"SREM", list.as_bytes()];
-        words.extend(wrong.iter().map(Vec::as_slice));
-        link.ask(&words).await?;
+    let lists: Vec<String> = [Some(of_slot), of_tag].into_iter().flatten().collect();
+    let words = lists.iter().map(|list| {
+        let wrong = wrong.iter().map(Vec::as_slice);
+        [b"SREM", list.as_bytes()].into_iter().chain(wrong).collect::<Vec<_>>()
+    });
+    link.send(words.collect::<Vec<_>>().iter().map(Vec::as_slice)).await?;
+    for _ in lists {
+        link.answer().await?;
     }
     Ok(())
 }

@@ -8,13 +8,14 @@ use super::{Move, Refusal, in_words};
 use crate::config::FractionalScores;
 use crate::dialect::Dialect;
 use crate::foreign::link::{Link, LinkError};
+use crate::foreign::probe;
 use cluster::Slot;
 use cluster::slot::tag;
 use protocol::frame::Value;
 use std::collections::BTreeSet;
 
 /// Keys of one question to SLOTSSCAN.
-const KEYS_A_PAGE: usize = 512;
+pub(super) const KEYS_A_PAGE: usize = 512;
 /// Members of one question to ZRANGE. A set with more is looked at no further.
 const MEMBERS_MAX: i64 = 511;
 /// The length of a HyperLogLog of Pika.
@@ -87,9 +88,7 @@ pub(super) async fn check_absent(target: &mut Link, moved: Move<'_>) -> Result<(
     }
     let mut pages = Pages::new(moved.slot, "*");
     while let Some(members) = pages.next(target).await.map_err(&failed)? {
-        let is_pika = target.dialect() == Dialect::Pika;
-        let keys = members.iter().map(|m| if is_pika { &m[1..] } else { &m[..] });
-        let keys: Vec<&[u8]> = keys.collect();
+        let keys: Vec<&[u8]> = members.iter().map(|member| &member[1..]).collect();
         let there = kinds(target, &keys).await.map_err(&failed)?;
         if let Some(at) = there.iter().position(|kind| kind.exists) {
             let (node, key) = (moved.target.to_owned(), shown(keys[at]));
@@ -97,24 +96,6 @@ pub(super) async fn check_absent(target: &mut Link, moved: Move<'_>) -> Result<(
         }
     }
     Ok(())
-}
-
-/// Has the source list keys that were written by commands which list nothing. A HyperLogLog among them is a refusal.
-pub(super) async fn list_noted(
-    link: &mut Link,
-    slot: Slot,
-    noted: &[Vec<u8>],
-) -> Result<Result<(), Refusal>, LinkError> {
-    let noted: Vec<&[u8]> = noted.iter().map(Vec::as_slice).collect();
-    for page in noted.chunks(KEYS_A_PAGE) {
-        if let Some(key) = hyperloglogs(link, page).await?.first() {
-            return Ok(Err(Refusal::HyperLogLog { key: shown(key) }));
-        }
-        for key in page {
-            relist(link, slot, key).await?;
-        }
-    }
-    Ok(Ok(()))
 }
 
 struct Look<'a> {
@@ -191,11 +172,14 @@ impl Look<'_> {
 
     /// The entries of a list that stand in the way.
     async fn wrong_of_tag(&mut self, list: &str) -> Result<Vec<(Vec<u8>, String)>, LinkError> {
-        let answer = self.link.ask(&[b"SMEMBERS", list.as_bytes()]).await?;
-        let members: Vec<&[u8]> = texts(&answer).filter(|member| !member.is_empty()).collect();
+        // SMEMBERS would answer from the read cache, which is not told of what is listed later.
+        let (mut pages, mut members) = (Pages::of_set(list), Vec::new());
+        while let Some(page) = pages.next(self.link).await? {
+            members.extend(page);
+        }
         let keys: Vec<&[u8]> = members.iter().map(|member| &member[1..]).collect();
         let kinds = kinds(self.link, &keys).await?;
-        let listed: BTreeSet<&[u8]> = members.iter().copied().collect();
+        let listed: BTreeSet<&[u8]> = members.iter().map(Vec::as_slice).collect();
         let mut wrong = Vec::new();
         for (member, kind) in members.iter().zip(kinds) {
             let Some(right) = kind.letter().filter(|right| kind.exists && *right != member[0])
@@ -207,7 +191,7 @@ impl Look<'_> {
                 // It has moved when this entry's turn comes.
                 continue;
             }
-            wrong.push((member.to_vec(), kind.name));
+            wrong.push((member.clone(), kind.name));
         }
         Ok(wrong)
     }
@@ -283,28 +267,39 @@ impl Look<'_> {
     }
 }
 
-/// The pages of a slot's list.
-struct Pages {
-    slot: String,
+/// The pages of a list of keys, as Pika and nodes of ours have it: each key behind the letter of its type.
+pub(super) struct Pages {
+    command: &'static str,
+    list: String,
     pattern: String,
     cursor: Option<String>,
 }
 
 impl Pages {
-    fn new(slot: Slot, pattern: &str) -> Self {
+    /// Of a slot.
+    pub(super) fn new(slot: Slot, pattern: &str) -> Self {
         let cursor = Some("0".to_owned());
-        Self { slot: slot.to_string(), pattern: pattern.to_owned(), cursor }
+        Self { command: "SLOTSSCAN", list: slot.to_string(), pattern: pattern.to_owned(), cursor }
+    }
+
+    /// Of a tag.
+    fn of_set(list: &str) -> Self {
+        let cursor = Some("0".to_owned());
+        Self { command: "SSCAN", list: list.to_owned(), pattern: "*".to_owned(), cursor }
     }
 
     /// The next members, each with its letter; nothing at the end.
-    async fn next(&mut self, link: &mut Link) -> Result<Option<Vec<Vec<u8>>>, LinkError> {
+    pub(super) async fn next(
+        &mut self,
+        link: &mut Link,
+    ) -> Result<Option<Vec<Vec<u8>>>, LinkError> {
         let Some(cursor) = self.cursor.take() else { return Ok(None) };
         let count = KEYS_A_PAGE.to_string();
-        let words = ["SLOTSSCAN", &self.slot, &cursor, "MATCH", &self.pattern, "COUNT", &count];
+        let words = [self.command, &self.list, &cursor, "MATCH", &self.pattern, "COUNT", &count];
         let words: Vec<&[u8]> = words.iter().map(|word| word.as_bytes()).collect();
         let answer = link.ask(&words).await?;
         let Some([next, members]) = answer.as_items() else {
-            return Err(LinkError::Lost(format!("SLOTSSCAN is answered with {answer:?}")));
+            return Err(LinkError::Lost(format!("{} is answered with {answer:?}", self.command)));
         };
         self.cursor = next.as_str().filter(|&next| next != "0").map(str::to_owned);
         Ok(Some(texts(members).filter(|m| m.len() > 1).map(<[u8]>::to_vec).collect()))
@@ -319,6 +314,12 @@ pub(super) struct Kind {
 }
 
 impl Kind {
+    /// From the answers to TYPE and EXISTS.
+    pub(super) fn read(name: &Value, exists: &Value) -> Self {
+        let name = name.as_str().unwrap_or_default().to_owned();
+        Self { name, exists: exists.as_int() == Some(1) }
+    }
+
     /// TYPE says `streams`.
     fn is_stream(&self) -> bool {
         self.name.starts_with("stream")
@@ -326,29 +327,21 @@ impl Kind {
 
     /// The letter of the type.
     pub(super) fn letter(&self) -> Option<u8> {
-        Some(match self.name.as_str() {
-            "string" => b'k',
-            "hash" => b'h',
-            "list" => b'l',
-            "set" => b's',
-            "zset" => b'z',
-            _ => return None,
-        })
+        probe::letter(&self.name)
     }
 }
 
 pub(super) async fn kinds(link: &mut Link, keys: &[&[u8]]) -> Result<Vec<Kind>, LinkError> {
     let names = ask_each(link, b"TYPE", keys).await?;
     let exist = ask_each(link, b"EXISTS", keys).await?;
-    let kind = |(name, exists): (Value, Value)| Kind {
-        name: name.as_str().unwrap_or_default().to_owned(),
-        exists: exists.as_int() == Some(1),
-    };
-    Ok(names.into_iter().zip(exist).map(kind).collect())
+    Ok(names.iter().zip(&exist).map(|(name, exists)| Kind::read(name, exists)).collect())
 }
 
 /// Those of the keys that are HyperLogLogs. All of Pika's have one length.
-async fn hyperloglogs<'a>(link: &mut Link, keys: &[&'a [u8]]) -> Result<Vec<&'a [u8]>, LinkError> {
+pub(super) async fn hyperloglogs<'a>(
+    link: &mut Link,
+    keys: &[&'a [u8]],
+) -> Result<Vec<&'a [u8]>, LinkError> {
     let mut found = Vec::new();
     for (&key, length) in keys.iter().zip(ask_each(link, b"STRLEN", keys).await?) {
         if length.as_int() == Some(HYPERLOGLOG_BYTES)
@@ -360,7 +353,7 @@ async fn hyperloglogs<'a>(link: &mut Link, keys: &[&'a [u8]]) -> Result<Vec<&'a 
     Ok(found)
 }
 
-async fn ask_each(
+pub(super) async fn ask_each(
     link: &mut Link,
     command: &[u8],
     keys: &[&[u8]],
@@ -392,7 +385,7 @@ fn rounded(score: &str) -> Option<String> {
 }
 
 /// A key for people.
-fn shown(key: &[u8]) -> String {
+pub(super) fn shown(key: &[u8]) -> String {
     let text = String::from_utf8_lossy(key);
     text.escape_debug().take(SHOWN_MAX).collect()
 }

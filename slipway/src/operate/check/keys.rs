@@ -1,7 +1,8 @@
 //! What the keys of a Pika say against moving their slots: some cannot move, some would be damaged, some are seen by no move.
 //!
 //! The same looks as a proxy of ours takes before each move, over all slots, and a part of all keys compared with the lists by which they move.
-//! Nothing is locked and nothing is changed: what clients do meanwhile may be missed, or seen half.
+//! Nothing is locked and nothing is changed: what clients do meanwhile may be missed, or seen half. The read cache is not believed, but asked
+//! for what other nodes have: what has moved there, and is shown here still.
 
 use super::judge::Finding;
 use anyhow::Result;
@@ -11,6 +12,7 @@ use protocol::frame::Value;
 use proxy::config::FractionalScores;
 use proxy::foreign::examine::{Depth, Refusal, WrongLetters, look_at_slot};
 use proxy::foreign::link::{Link, LinkError};
+use proxy::foreign::probe;
 use proxy::{Config, Dialect};
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,6 +26,10 @@ const FINDINGS_OF_SLOT: usize = 3;
 const FINDINGS_MAX: usize = 20;
 /// Keys that are compared with the lists of their slots.
 const COMPARED_MAX: usize = 100_000;
+/// Keys of each other node that a node is asked for.
+const GHOSTS_ASKED_MAX: usize = 20_000;
+/// Characters of a key that are shown.
+const SHOWN_MAX: usize = 200;
 /// Asked for at a time.
 const PAGE: &[u8] = b"512";
 
@@ -35,6 +41,8 @@ pub(super) struct Asked {
     pub(super) slots: SlotCount,
     /// Whether every proxy is one of ours.
     pub(super) all_ours: bool,
+    /// The primaries of the other groups.
+    pub(super) others: Vec<String>,
 }
 
 /// Keys compared with the lists.
@@ -49,12 +57,7 @@ struct Compared {
 
 /// Looks at a Pika; the reason if it cannot be asked.
 pub(super) async fn look(asked: &Asked) -> Result<Vec<Finding>, String> {
-    let config = Config {
-        codis: Some(Arc::new(codis::config::Config::defaults(Flavour::Fork))),
-        node_password: asked.password.clone(),
-        slot_count: asked.slots,
-        ..Config::default()
-    };
+    let config = config(asked);
     let said = |error: LinkError| error.to_string();
     let mut link = Link::open(&config, &asked.addr, ANSWER_TIME).await.map_err(said)?;
     if link.dialect() != Dialect::Pika {
@@ -81,7 +84,25 @@ pub(super) async fn look(asked: &Asked) -> Result<Vec<Finding>, String> {
     }
     let compared = compare(&mut link, asked.slots).await.map_err(said)?;
     found.extend(compared.findings(&of, asked));
+    // Proxies of ours empty the cache when a slot comes home.
+    let others = asked.others.iter().filter(|_| !asked.all_ours);
+    for other in others {
+        if let Ok(mut other) = Link::open(&config, other, ANSWER_TIME).await {
+            let ghosts = ghosts(&mut link, &mut other).await.map_err(said)?;
+            found.extend(ghosts.map(|ghosts| ghosts.finding(&of, asked)));
+        }
+    }
     Ok(found)
+}
+
+/// By which nodes are asked that are not ours.
+fn config(asked: &Asked) -> Config {
+    Config {
+        codis: Some(Arc::new(codis::config::Config::defaults(Flavour::Fork))),
+        node_password: asked.password.clone(),
+        slot_count: asked.slots,
+        ..Config::default()
+    }
 }
 
 /// What is to be done in short; the refusal itself says how.
@@ -138,17 +159,12 @@ async fn slots_with_keys(link: &mut Link) -> Result<Vec<Slot>, LinkError> {
 
 /// Compares keys with the lists of their slots.
 async fn compare(link: &mut Link, slots: SlotCount) -> Result<Compared, LinkError> {
-    let (mut compared, mut cursor) = (Compared::default(), b"0".to_vec());
-    while compared.keys < COMPARED_MAX {
-        let answer = link.ask(&[b"SCAN", &cursor, b"COUNT", PAGE]).await?;
-        let Some([next, keys]) = answer.as_items() else { break };
-        let keys = keys.as_items().unwrap_or_default().iter().filter_map(Value::as_bytes);
-        let keys: Vec<&[u8]> = keys.filter(|key| !key.starts_with(b"_internal:slot")).collect();
+    let (mut compared, mut cursor) = (Compared::default(), Some(b"0".to_vec()));
+    while let Some(at) = cursor.take().filter(|_| compared.keys < COMPARED_MAX) {
+        let page = page(link, &at).await?;
+        cursor = page.next;
+        let keys: Vec<&[u8]> = page.keys.iter().map(Vec::as_slice).collect();
         compared.take(link, slots, &keys).await?;
-        cursor = next.as_bytes().unwrap_or(b"0").to_vec();
-        if cursor == b"0" {
-            break;
-        }
     }
     Ok(compared)
 }
@@ -162,38 +178,120 @@ impl Compared {
     ) -> Result<(), LinkError> {
         let asked: Vec<[&[u8]; 2]> = keys.iter().map(|&key| [b"TYPE".as_slice(), key]).collect();
         link.send(asked.iter().map(<[&[u8]; 2]>::as_slice)).await?;
-        let mut entries = Vec::new();
+        let mut listed = Vec::new();
         for key in keys {
-            if let Some(letter) = link.answer().await?.as_str().and_then(letter) {
-                let list = format!("_internal:slotkey:4migrate:{}", slots.of(key));
-                entries.push((list, [&[letter], *key].concat()));
+            // Streams are found by other means.
+            if let Some(letter) = link.answer().await?.as_str().and_then(probe::letter) {
+                listed.push((*key, probe::listed(slots.of(key), letter, key)));
             }
         }
-        let asked: Vec<[&[u8]; 3]> = entries
-            .iter()
-            .map(|(list, entry)| [b"SISMEMBER".as_slice(), list.as_bytes(), entry])
-            .collect();
-        link.send(asked.iter().map(<[&[u8]; 3]>::as_slice)).await?;
-        for (_, entry) in &entries {
+        let words = listed.iter().map(|(_, words)| words.each_ref().map(Vec::as_slice));
+        link.send(words.collect::<Vec<_>>().iter().map(<[&[u8]; 7]>::as_slice)).await?;
+        for (key, _) in listed {
             self.keys += 1;
-            self.capitals += usize::from(entry.iter().any(u8::is_ascii_uppercase));
-            if link.answer().await?.as_int() == Some(0) {
-                let name = || String::from_utf8_lossy(&entry[1..]).into_owned();
-                self.unlisted.get_or_insert_with(|| (name(), 0)).1 += 1;
+            self.capitals += usize::from(key.iter().any(u8::is_ascii_uppercase));
+            if probe::says(&link.answer().await?, key) == Some(false) {
+                self.unlisted.get_or_insert_with(|| (shown(key), 0)).1 += 1;
             }
         }
         Ok(())
     }
 }
 
-/// The letter under which Pika lists a type. Streams are found by other means.
-fn letter(kind: &str) -> Option<u8> {
-    match kind {
-        "string" => Some(b'k'),
-        "hash" => Some(b'h'),
-        "list" => Some(b'l'),
-        "set" => Some(b's'),
-        "zset" => Some(b'z'),
-        _ => None,
+/// Keys that the read cache shows and the disk has not.
+#[derive(Debug)]
+struct Ghosts {
+    asked: usize,
+    first: String,
+    count: usize,
+}
+
+impl Ghosts {
+    fn finding(self, of: &str, asked: &Asked) -> Finding {
+        let Self { asked: keys, first, count } = self;
+        Finding {
+            of: of.to_owned(),
+            what: format!(
+                "{count} of {keys} keys of another group that {of} was asked for, {first} among them, are in its read cache and not on its disk: if \
+                 their slots come home, what was changed or deleted meanwhile is seen as it was"
+            ),
+            remedy: format!(
+                "CLEARCACHE at {} before a slot comes home; proxies of ours do that by themselves",
+                asked.addr
+            ),
+        }
     }
 }
+
+/// Asks a node for keys that another one has.
+async fn ghosts(link: &mut Link, other: &mut Link) -> Result<Option<Ghosts>, LinkError> {
+    let mut ghosts = Ghosts { asked: 0, first: String::new(), count: 0 };
+    let mut cursor = Some(b"0".to_vec());
+    while let Some(at) = cursor.take().filter(|_| ghosts.asked < GHOSTS_ASKED_MAX) {
+        let page = page(other, &at).await?;
+        cursor = page.next;
+        ghosts.asked += page.keys.len();
+        for key in in_cache_alone(link, &page.keys).await? {
+            if ghosts.count == 0 {
+                ghosts.first = shown(&key);
+            }
+            ghosts.count += 1;
+        }
+    }
+    Ok(Some(ghosts).filter(|ghosts| ghosts.count > 0))
+}
+
+/// Those of the keys that exist, but not on the disk.
+async fn in_cache_alone(link: &mut Link, keys: &[Vec<u8>]) -> Result<Vec<Vec<u8>>, LinkError> {
+    let asked: Vec<[&[u8]; 2]> = keys.iter().map(|key| [b"EXISTS", key.as_slice()]).collect();
+    link.send(asked.iter().map(<[&[u8]; 2]>::as_slice)).await?;
+    let mut shown = Vec::new();
+    for key in keys {
+        if link.answer().await?.as_int() == Some(1) {
+            shown.push(key);
+        }
+    }
+    let mut alone = Vec::new();
+    for key in shown {
+        let asked = probe::KINDS.map(|(kind, _)| probe::there(kind, key));
+        let kind: &[&[u8]] = &[b"TYPE", key];
+        link.send(asked.iter().map(<[&[u8]; 6]>::as_slice).chain([kind])).await?;
+        let mut is_there = false;
+        for _ in asked {
+            is_there |= probe::says(&link.answer().await?, key) != Some(false);
+        }
+        // Of streams PKSCANRANGE knows nothing, and they are not cached.
+        let kind = link.answer().await?;
+        if !is_there && kind.as_str().is_some_and(|kind| probe::letter(kind).is_some()) {
+            alone.push(key.clone());
+        }
+    }
+    Ok(alone)
+}
+
+/// Keys of a node.
+struct Page {
+    keys: Vec<Vec<u8>>,
+    /// Where it goes on; nothing at the end.
+    next: Option<Vec<u8>>,
+}
+
+/// Without the lists themselves.
+async fn page(link: &mut Link, cursor: &[u8]) -> Result<Page, LinkError> {
+    let answer = link.ask(&[b"SCAN", cursor, b"COUNT", PAGE]).await?;
+    let Some([next, keys]) = answer.as_items() else {
+        return Err(LinkError::Lost(format!("SCAN is answered with {answer:?}")));
+    };
+    let keys = keys.as_items().unwrap_or_default().iter().filter_map(Value::as_bytes);
+    let keys = keys.filter(|key| !key.starts_with(b"_internal:slot")).map(<[u8]>::to_vec);
+    let next = next.as_bytes().filter(|next| *next != b"0").map(<[u8]>::to_vec);
+    Ok(Page { keys: keys.collect(), next })
+}
+
+/// A key for people.
+fn shown(key: &[u8]) -> String {
+    String::from_utf8_lossy(key).escape_debug().take(SHOWN_MAX).collect()
+}
+
+#[cfg(test)]
+mod tests;
