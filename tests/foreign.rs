@@ -3,6 +3,7 @@
 mod back;
 mod codis_server;
 mod moves;
+mod own;
 mod refusals;
 mod troubles;
 mod untracked;

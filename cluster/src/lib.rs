@@ -18,4 +18,4 @@ pub mod table;
 pub use ranges::SlotRanges;
 pub use slot::{Slot, SlotCount};
 pub use state::{Epoch, MigrationId, SlotState, Token};
-pub use table::{GroupId, Table};
+pub use table::{GroupId, Kind, Table};

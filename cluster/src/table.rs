@@ -2,7 +2,7 @@
 //!
 //! The controller writes it, proxies read it. It is a hint: nodes own the truth about their slots and correct a proxy whose table is old.
 
-use crate::{Epoch, Slot, SlotCount};
+use crate::{Epoch, MigrationId, Slot, SlotCount};
 use serde::{Deserialize, Serialize};
 
 /// A group's number, from 1.
@@ -22,6 +22,49 @@ pub struct Group {
     pub id: GroupId,
     /// Where its primary listens, `host:port`.
     pub addr: String,
+    #[serde(default, skip_serializing_if = "Kind::is_ours")]
+    pub kind: Kind,
+}
+
+/// What a group's node is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Kind {
+    /// Ours: it owns the truth about its slots.
+    #[default]
+    Slipway,
+    /// The proxies see to it that its slots move (`docs/FOREIGN.md`).
+    Pika,
+    /// As Pika.
+    CodisServer,
+}
+
+impl Kind {
+    /// Whether the node is ours.
+    pub fn is_ours(&self) -> bool {
+        *self == Self::Slipway
+    }
+}
+
+/// A slot on its way from a node that is not ours, which every proxy must follow.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Leaving {
+    pub slot: Slot,
+    pub id: MigrationId,
+    pub to: GroupId,
+    pub stage: LeavingStage,
+}
+
+/// What the proxies are to do about it. Each says when it has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LeavingStage {
+    /// Look whether it can leave; clients go on.
+    Examine,
+    /// Lock it and wait for what is on its way. It may still stay.
+    Prepare,
+    /// Requests follow their keys, and the rest is swept. Never taken back.
+    Migrate,
 }
 
 /// Who owns one slot.
@@ -41,6 +84,9 @@ pub struct Table {
     pub groups: Vec<Group>,
     /// One entry a slot, in order.
     pub slots: Vec<Owner>,
+    /// Slots that leave nodes which are not ours, in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub leaving: Vec<Leaving>,
 }
 
 impl Table {
@@ -73,6 +119,13 @@ impl Table {
                 return Err(format!(
                     "slot {slot} belongs to group {}, which does not exist",
                     owner.group
+                ));
+            }
+        }
+        for Leaving { slot, to, .. } in &self.leaving {
+            if self.owner(*slot).is_none() || self.group(*to).is_none() {
+                return Err(format!(
+                    "slot {slot} leaves for group {to}: one of them does not exist"
                 ));
             }
         }

@@ -6,6 +6,7 @@
 //!   POST /api/v1/moves   {"slots":"0-99","to":2,"dry_run":false}
 //!   POST /api/v1/pause   /api/v1/resume  /api/v1/abort   {"slots":"0-99"} or {}
 //!   POST /api/v1/pace    {"bytes":50000000}
+//!   POST /api/v1/proxies {"name":…,"boot":…,"words":[…]}    /api/v1/proxies/forget {"name":…}
 //! ```
 //!
 //! Every refusal is `{"error":…,"what_to_do":…}`: 400 the request makes no sense, 404 there is no such thing, 503 not now.
@@ -49,6 +50,8 @@ impl Api {
             .post("/api/v1/pause", self.get(|request| Ok(Ask::Pause(body(request)?))))
             .post("/api/v1/resume", self.get(|request| Ok(Ask::Resume(body(request)?))))
             .post("/api/v1/abort", self.get(|request| Ok(Ask::Abort(body(request)?))))
+            .post("/api/v1/proxies", self.get(|request| Ok(Ask::Proxy(body(request)?))))
+            .post("/api/v1/proxies/forget", self.get(|request| Ok(Ask::Forget(body(request)?))))
             .post("/api/v1/pace", self.get(|request| Ok(Ask::Pace(body(request)?))))
     }
 

@@ -1,8 +1,8 @@
 //! Asks a controller over HTTP: the operator's tool, and proxies in processes of their own.
 
 use crate::docs::{
-    HistoryLine, MovePlanned, MoveRequest, Moves, Pace, Refusal, SlotRun, SlotsChanged,
-    SlotsRequest, Status,
+    HistoryLine, MovePlanned, MoveRequest, Moves, Pace, Proxy, ProxyForget, ProxyHeard,
+    ProxyReport, Refusal, SlotRun, SlotsChanged, SlotsRequest, Status,
 };
 use crate::state::PlanId;
 use bytes::Bytes;
@@ -87,6 +87,16 @@ impl Client {
 
     pub async fn pace(&self, pace: Pace) -> Result<Pace, ClientError> {
         self.post("/api/v1/pace", &pace).await
+    }
+
+    /// A proxy's word.
+    pub async fn report_proxy(&self, report: &ProxyReport) -> Result<ProxyHeard, ClientError> {
+        self.post("/api/v1/proxies", report).await
+    }
+
+    /// A proxy is gone for good. Returns what is known of it.
+    pub async fn forget_proxy(&self, name: &str) -> Result<Proxy, ClientError> {
+        self.post("/api/v1/proxies/forget", &ProxyForget { name: name.to_owned() }).await
     }
 
     /// The slot table; nothing if within `wait` no other than version `since` came.

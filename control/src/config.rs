@@ -4,7 +4,8 @@ mod file;
 
 pub use file::{ConfigError, File};
 
-use cluster::{GroupId, SlotCount};
+use cluster::{GroupId, Kind, SlotCount};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -17,6 +18,8 @@ pub struct Config {
     pub slot_count: Option<SlotCount>,
     /// All groups and where their nodes listen, `host:port`. Those the store does not know are added.
     pub groups: Vec<(GroupId, String)>,
+    /// What the groups' nodes are; those that are not named are ours.
+    pub kinds: BTreeMap<GroupId, Kind>,
     /// What nodes want to hear with AUTH.
     pub password: Option<String>,
     pub limits: Limits,
@@ -43,6 +46,12 @@ pub struct Limits {
     pub tries_max: u32,
     /// The pause before the second migration of a wish; doubled each time, up to a minute.
     pub retry_pause: Duration,
+    /// Slots that may leave a node which is not ours at a time, for each pair of groups. Nothing can call them off on their way.
+    pub foreign_slots_moving_max: usize,
+    /// How long a slot of a node that is not ours may be locked: its clients wait.
+    pub locked_max: Duration,
+    /// A proxy that has not been heard of for so long is away.
+    pub proxy_away_max: Duration,
     /// Requests to the controller's API that may wait.
     pub requests_max: usize,
 }
@@ -59,6 +68,9 @@ impl Default for Limits {
             armed_max: Duration::from_mins(1),
             tries_max: 5,
             retry_pause: Duration::from_millis(500),
+            foreign_slots_moving_max: 8,
+            locked_max: Duration::from_secs(5),
+            proxy_away_max: Duration::from_secs(5),
             requests_max: 64,
         }
     }
@@ -71,6 +83,7 @@ impl Config {
             data: data.into(),
             slot_count: None,
             groups,
+            kinds: BTreeMap::new(),
             password: None,
             limits: Limits::default(),
         }

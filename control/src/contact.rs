@@ -3,7 +3,7 @@
 //! It decides nothing: who answered, what was answered and why there is no answer goes to the driver as an event.
 
 use crate::link::{Hello, Introduction, Link, LinkError};
-use cluster::GroupId;
+use cluster::{GroupId, Kind};
 use protocol::frame::Value;
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -28,6 +28,8 @@ pub(crate) struct Event {
 pub(crate) enum What {
     /// Link number `generation` is there; nothing but the introduction was said yet.
     Linked { generation: u64, hello: Hello },
+    /// A node that is not ours is what it is said to be.
+    Known,
     /// There is no link, or there is none any more. What was under way may have been executed.
     Down(LinkError),
     /// A reply for each request of the batch.
@@ -48,6 +50,7 @@ pub(crate) enum Order {
 pub(crate) struct Contact {
     pub(crate) group: GroupId,
     pub(crate) addr: String,
+    pub(crate) kind: Kind,
     pub(crate) introduction: Introduction,
     pub(crate) orders: mpsc::Receiver<Order>,
     pub(crate) events: mpsc::Sender<Event>,
@@ -63,9 +66,9 @@ impl Contact {
     async fn keep(&mut self) {
         let mut pause = PAUSE_MIN;
         for generation in 1.. {
-            match Link::open(&self.addr, &self.introduction).await {
-                Ok((link, hello)) => {
-                    let unwanted = self.serve(link, generation, hello).await;
+            match self.open(generation).await {
+                Ok((link, linked)) => {
+                    let unwanted = self.serve(link, generation, linked).await;
                     pause = if unwanted { PAUSE_MAX } else { PAUSE_MIN };
                 }
                 Err(error) => {
@@ -82,9 +85,18 @@ impl Contact {
         }
     }
 
+    async fn open(&self, generation: u64) -> Result<(Link, What), LinkError> {
+        if !self.kind.is_ours() {
+            let link = Link::open_to_stranger(&self.addr, self.kind, &self.introduction).await?;
+            return Ok((link, What::Known));
+        }
+        let (link, hello) = Link::open(&self.addr, &self.introduction).await?;
+        Ok((link, What::Linked { generation, hello }))
+    }
+
     /// Serves one link until it breaks; returns whether the driver did not want it.
-    async fn serve(&mut self, mut link: Link, generation: u64, hello: Hello) -> bool {
-        if !self.tell(What::Linked { generation, hello }).await {
+    async fn serve(&mut self, mut link: Link, generation: u64, linked: What) -> bool {
+        if !self.tell(linked).await {
             return false;
         }
         loop {

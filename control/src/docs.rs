@@ -1,7 +1,7 @@
 //! The JSON documents of the admin API, as the controller writes and its clients read them.
 
 use crate::state::{EventKind, PlanId, Spread};
-use cluster::{Epoch, GroupId, MigrationId, Slot};
+use cluster::{Epoch, GroupId, Kind, MigrationId, Slot};
 use serde::{Deserialize, Serialize};
 
 /// `GET /api/v1/status`
@@ -16,6 +16,9 @@ pub struct Status {
     /// What is not as it should be, for people. Empty: all is well.
     pub troubles: Vec<String>,
     pub groups: Vec<Group>,
+    /// In front of nodes that are not ours.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub proxies: Vec<Proxy>,
     pub slots: Stages,
     /// Plans that have not ended.
     pub plans: Vec<PlanId>,
@@ -28,6 +31,8 @@ pub struct Group {
     pub addr: String,
     /// The node's id, once it was reached.
     pub node: Option<String>,
+    #[serde(default, skip_serializing_if = "Kind::is_ours")]
+    pub kind: Kind,
     pub state: NodeState,
     /// Why it is not up.
     pub error: Option<String>,
@@ -226,6 +231,73 @@ pub struct SlotsChanged {
 pub struct Pace {
     /// The ceiling for copying out of each node, bytes a second; 0 for none.
     pub bytes: u64,
+}
+
+/// `POST /api/v1/proxies`: a proxy says that it routes by our table, and how far the slots are that leave nodes which are not ours.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ProxyReport {
+    /// Where it runs and listens.
+    pub name: String,
+    /// New at each start.
+    pub boot: String,
+    /// It serves nobody any more.
+    #[serde(default)]
+    pub is_gone: bool,
+    /// All that it has to say.
+    #[serde(default)]
+    pub words: Vec<ProxyWord>,
+}
+
+/// What a proxy says of one slot that leaves a node which is not ours.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProxyWord {
+    pub id: MigrationId,
+    pub what: ProxySays,
+    /// Keys that its sweep has moved.
+    #[serde(default)]
+    pub keys: u64,
+    /// Why it does not come on, for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
+}
+
+/// How far a slot is at a proxy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ProxySays {
+    /// Not there yet; `why` may say what is in the way.
+    Wait,
+    /// It can leave.
+    Ready,
+    /// It is locked, and nothing of it is on its way.
+    Locked,
+    /// The source has nothing of it any more, and it is routed to the target alone.
+    Arrived,
+    /// It cannot leave, and stays as it was.
+    Refused,
+}
+
+/// The answer to it: a table of this version or a later one is to be followed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProxyHeard {
+    pub table_version: u64,
+}
+
+/// `POST /api/v1/proxies/forget`
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ProxyForget {
+    pub name: String,
+}
+
+/// A proxy in front of nodes that are not ours.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Proxy {
+    pub name: String,
+    /// Since when nothing was heard of it; it is away if that is too long.
+    pub silent_ms: u64,
+    pub is_away: bool,
 }
 
 /// Every answer of status 4xx and 5xx.

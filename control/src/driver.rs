@@ -13,6 +13,7 @@ mod job;
 mod keep;
 mod orders;
 mod peer;
+mod proxies;
 mod say;
 mod watch;
 mod window;
@@ -23,12 +24,13 @@ use crate::config::{Config, Limits};
 use crate::contact::{Contact, Event, What};
 use crate::link::Introduction;
 use crate::metrics::Metrics;
-use crate::state::{Change, State};
+use crate::state::{Change, Moving, Phase, State};
 use crate::step::Role;
 use crate::store::Store;
 use cluster::{GroupId, MigrationId, Slot, Table};
 use parking_lot::Mutex;
 use peer::{Peer, Status};
+use proxies::Proxies;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -55,6 +57,7 @@ pub(crate) struct Driver {
     /// When a slot whose migration was called off may be tried again.
     retry_at: HashMap<Slot, Instant>,
     debris_at: HashMap<MigrationId, Instant>,
+    proxies: Proxies,
     /// What nodes have said that the store must know.
     found: Vec<Change>,
     /// Why the store did not take the last batch, and when it is tried again.
@@ -103,6 +106,7 @@ impl Driver {
             let contact = Contact {
                 group: group.id,
                 addr: group.addr.clone(),
+                kind: group.kind,
                 introduction: introduction.clone(),
                 orders: orders_in,
                 events: events.clone(),
@@ -119,6 +123,7 @@ impl Driver {
             watches: BTreeMap::new(),
             retry_at: HashMap::new(),
             debris_at: HashMap::new(),
+            proxies: Proxies::default(),
             found: Vec::new(),
             store_error: None,
             health: parts.health,
@@ -168,6 +173,10 @@ impl Driver {
                 tracing::debug!(group = %event.group, addr = peer.addr, node = hello.node, boot = hello.boot, "a node answers");
                 peer.linked(generation, hello);
                 self.darken(event.group);
+            }
+            What::Known => {
+                tracing::debug!(group = %event.group, addr = peer.addr, "a node that is not ours answers");
+                peer.known();
             }
             What::Down(error) => {
                 if peer.is_news(&error.0) {
@@ -223,7 +232,18 @@ impl Driver {
             self.peers.iter().filter(|(id, p)| p.is_free() && busy(**id)).map(|(_, p)| p.poll_at());
         let store = self.store_error.as_ref().map(|(_, at)| *at);
         let retry = self.retry_at.values().chain(self.debris_at.values()).copied();
-        polls.chain(store).chain(retry).min().map_or(now + IDLE_MAX, |at| at.min(now + IDLE_MAX))
+        // Whatever follows from the store alone.
+        let is_due = |m: &Moving| {
+            matches!(m.phase, Phase::Settled | Phase::Undo { .. }) && !self.state.is_ours(m.from)
+        };
+        let due = self.store_error.is_none() && self.state.migrations().any(|(_, m)| is_due(m));
+        let due = due.then(|| now + self.limits.poll_time);
+        polls
+            .chain(due)
+            .chain(store)
+            .chain(retry)
+            .min()
+            .map_or(now + IDLE_MAX, |at| at.min(now + IDLE_MAX))
     }
 
     fn show(&self) {

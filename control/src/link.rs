@@ -1,7 +1,7 @@
 //! A connection to one node: introduces itself, sends requests in a batch, reads as many replies.
 
 use bytes::BytesMut;
-use cluster::SlotCount;
+use cluster::{Kind, SlotCount};
 use protocol::frame::{Value, decode};
 use protocol::request::encode_request;
 use std::time::Duration;
@@ -58,10 +58,62 @@ impl Link {
             .map_err(|_| over())?
             .map_err(broken)?;
         service::listener::prepare(&stream);
-        let mut link =
-            Self { stream, input: BytesMut::new(), answer_time: introduction.answer_time };
+        let mut link = Self::over(stream, introduction);
         let hello = timeout_at(limit, link.introduce(introduction)).await.map_err(|_| over())??;
         Ok((link, hello))
+    }
+
+    fn over(stream: TcpStream, introduction: &Introduction) -> Self {
+        Self { stream, input: BytesMut::new(), answer_time: introduction.answer_time }
+    }
+
+    /// Connects to a node that is not ours, and finds out whether it is what it is said to be.
+    pub async fn open_to_stranger(
+        addr: &str,
+        kind: Kind,
+        introduction: &Introduction,
+    ) -> Result<Self, LinkError> {
+        let over = |_| LinkError(format!("no answer within {:?}", introduction.connect_time));
+        let asked = async {
+            let stream = TcpStream::connect(addr).await.map_err(broken)?;
+            service::listener::prepare(&stream);
+            let mut link = Self::over(stream, introduction);
+            link.check_kind(kind, introduction).await?;
+            Ok(link)
+        };
+        timeout_at(Instant::now() + introduction.connect_time, asked).await.map_err(over)?
+    }
+
+    async fn check_kind(
+        &mut self,
+        kind: Kind,
+        introduction: &Introduction,
+    ) -> Result<(), LinkError> {
+        let line = |words: &[&str]| words.iter().map(|&w| w.to_owned()).collect::<Vec<_>>();
+        let auth = introduction.password.iter().map(|password| line(&["AUTH", password]));
+        let questions = [line(&["INFO", "server"]), line(&["SLOTSHASHKEY", "a"])];
+        let requests: Vec<_> = auth.chain(questions).collect();
+        let replies = self.call(&requests).await?;
+        if let Some(text) = replies.iter().find_map(Value::as_error) {
+            return Err(LinkError(text.to_owned()));
+        }
+        let info = replies.iter().rev().nth(1).and_then(Value::as_str).unwrap_or_default();
+        let has_slots = replies.last().and_then(Value::as_items).is_some();
+        let says = |words: &[&str]| info.lines().any(|l| words.iter().any(|w| l.starts_with(w)));
+        let fits = has_slots
+            && match kind {
+                Kind::Pika => says(&["pika_version:3.5.", "pika_version:4.0."]),
+                Kind::CodisServer => says(&["redis_version:3.2."]),
+                Kind::Slipway => false,
+            };
+        if fits {
+            return Ok(());
+        }
+        let version =
+            info.lines().find(|l| l.contains("_version:")).unwrap_or("nothing").trim_end();
+        Err(LinkError(format!(
+            "it says {version}: that is not what the group's kind says, Pika 3.5 or 4.0 for \"pika\", 3.2 for \"codis-server\""
+        )))
     }
 
     /// Sends all requests at once and returns a reply for each.
@@ -95,6 +147,13 @@ impl Link {
         requests.push(request(&["LINK", "control", "control", &introduction.cluster, &count]));
         let replies = self.call(&requests).await?;
         if let Some(text) = replies.iter().find_map(Value::as_error) {
+            if text.to_ascii_lowercase().contains("unknown command") {
+                let why = format!(
+                    "what answers there is no node of slipway ({text}); if it is a Pika or a codis-server, give its [[group]] kind = \"pika\" or \
+                     \"codis-server\" in the controller's file"
+                );
+                return Err(LinkError(why));
+            }
             return Err(LinkError(text.to_owned()));
         }
         let items = replies.last().and_then(Value::as_items).unwrap_or_default();

@@ -13,7 +13,7 @@ pub fn stage(record: &SlotRecord, all_paused: bool) -> Stage {
     if let Some(moving) = &record.moving {
         return match moving.phase {
             Phase::Open => Stage::Copying,
-            Phase::Armed => Stage::HandingOff,
+            Phase::Locked | Phase::Armed => Stage::HandingOff,
             Phase::Settled => Stage::Cleaning,
             Phase::Undo { .. } => Stage::Undoing,
         };
@@ -53,6 +53,16 @@ pub fn plan(
         return Err(refusal(error, &what_to_do));
     }
     let mut leaving: BTreeMap<GroupId, Vec<Slot>> = BTreeMap::new();
+    let stuck: SlotRanges = slots
+        .iter()
+        .filter(|s| state.slot(*s).is_some_and(|r| r.group != to && state.is_ours(r.group)))
+        .filter(|_| !state.is_ours(to))
+        .collect();
+    if !stuck.is_empty() {
+        let error =
+            format!("slots {stuck} are at nodes of ours, and group {to}'s node is not ours");
+        return Err(refusal(error, "slots of ours move to nodes of ours only: name such a group"));
+    }
     let (mut there, mut under_way) = (Vec::new(), Vec::new());
     for slot in slots.iter() {
         let Some(record) = state.slot(slot) else { continue };
@@ -116,7 +126,14 @@ pub fn resume(
 
 /// "Call these moves off", or all.
 pub fn abort(state: &State, slots: Option<&SlotRanges>) -> Result<(SlotsChanged, Change), Refusal> {
-    let is_tidying = |r: &SlotRecord| r.moving.as_ref().is_some_and(|m| m.phase == Phase::Settled);
+    // Keys that have left a node which is not ours do not go back.
+    let is_tidying = |r: &SlotRecord| {
+        r.moving.as_ref().is_some_and(|m| match m.phase {
+            Phase::Settled => true,
+            Phase::Armed => !state.is_ours(m.from),
+            _ => false,
+        })
+    };
     let about = about(state, slots, |r| r.want.is_some() && !is_tidying(r))?;
     let note = "the slots stay where they are, but for those that have just been handed over";
     Ok((changed(&about, note), Change::Aborted { slots: Some(about) }))

@@ -134,6 +134,10 @@ fn differences(state: &State, config: &Config, data: &Path) -> Result<Vec<Change
             }
             Some(_) => {}
         }
+        let kind = config.kinds.get(id).copied().unwrap_or_default();
+        if state.group(*id).map(|g| g.kind).unwrap_or_default() != kind {
+            changes.push(Change::GroupIs { id: *id, kind });
+        }
     }
     Ok(changes)
 }

@@ -7,16 +7,18 @@
 
 mod change;
 mod figures;
+mod foreign;
 mod plan;
 mod ranges_text;
 mod runs;
 
 pub use change::Change;
 pub use figures::{Figures, Spread, Stalls};
+pub use foreign::ProxyRecord;
 pub use plan::{Plan, PlanId};
 
 use cluster::table::{Group as TableGroup, Owner};
-use cluster::{Epoch, GroupId, MigrationId, Slot, SlotCount, SlotRanges, Table};
+use cluster::{Epoch, GroupId, Kind, MigrationId, Slot, SlotCount, SlotRanges, Table};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeSet, VecDeque};
 
@@ -40,6 +42,9 @@ pub struct State {
     /// The ceiling for copying out of each node in bytes a second, 0 for none.
     pub pace_bytes: u64,
     pub groups: Vec<Group>,
+    /// Proxies without whose word no slot leaves a node that is not ours.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub proxies: Vec<ProxyRecord>,
     /// One record a slot, in order.
     #[serde(with = "runs")]
     pub slots: Vec<SlotRecord>,
@@ -57,6 +62,9 @@ pub struct Group {
     pub addr: String,
     /// The node's own id, learnt at the first contact; another one at this address is refused.
     pub node: Option<String>,
+    /// What its node is, as configured.
+    #[serde(default, skip_serializing_if = "Kind::is_ours")]
+    pub kind: Kind,
 }
 
 /// What is known of one slot.
@@ -80,6 +88,8 @@ pub struct SlotRecord {
 ///     └──► Undo ─┘ the source had granted already
 ///             └──────────────────► (gone: the slot is whole at the source)
 /// ```
+///
+/// From a node that is not ours: `Open ──► Locked ──► Armed ──► Settled`, and `Undo` from the first two only.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Moving {
     pub id: MigrationId,
@@ -96,9 +106,11 @@ pub struct Moving {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Phase {
-    /// The nodes may copy. Neither has been told to arm.
+    /// The nodes may copy. Neither has been told to arm. From a node that is not ours: the proxies look whether the slot can leave.
     Open,
-    /// The nodes may hand the slot off by themselves at any moment.
+    /// From a node that is not ours: the proxies lock the slot.
+    Locked,
+    /// The nodes may hand the slot off by themselves at any moment. From a node that is not ours: keys are on their way.
     Armed,
     /// The target owns the slot; the old copy is still there.
     Settled,
@@ -173,6 +185,9 @@ pub enum EventKind {
     Paused,
     Resumed,
     PaceSet,
+    Locked,
+    ProxyJoined,
+    ProxyGone,
 }
 
 impl State {
@@ -200,8 +215,14 @@ impl State {
             pace_bytes: 0,
             groups: groups
                 .iter()
-                .map(|(id, addr)| Group { id: *id, addr: addr.clone(), node: None })
+                .map(|(id, addr)| Group {
+                    id: *id,
+                    addr: addr.clone(),
+                    node: None,
+                    kind: Kind::default(),
+                })
                 .collect(),
+            proxies: Vec::new(),
             slots: (0..count).map(record).collect(),
             plans: Vec::new(),
             next_plan: PlanId(1),
@@ -220,9 +241,10 @@ impl State {
             groups: self
                 .groups
                 .iter()
-                .map(|g| TableGroup { id: g.id, addr: g.addr.clone() })
+                .map(|g| TableGroup { id: g.id, addr: g.addr.clone(), kind: g.kind })
                 .collect(),
             slots: self.slots.iter().map(|s| Owner { epoch: s.epoch, group: s.group }).collect(),
+            leaving: self.leaving(),
         }
     }
 

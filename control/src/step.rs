@@ -101,6 +101,8 @@ pub enum Word {
 /// What the store shall be told.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Mark {
+    /// Of a slot that leaves a node which is not ours.
+    Locked,
     Armed,
     Settled,
     Moved,
@@ -132,6 +134,8 @@ impl Word {
 /// Decides.
 pub fn next(picture: &Picture<'_>) -> Step {
     match &picture.moving.phase {
+        // Of a node that is not ours: its moves are decided elsewhere.
+        Phase::Locked => Step::Wait("the proxies lock it"),
         Phase::Settled => settled(picture),
         _ if picture.target_owns() => owned(picture),
         Phase::Open => open(picture),

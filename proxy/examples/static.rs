@@ -3,7 +3,7 @@
 //! `static LISTEN WORKERS NODE [NODE…]`, each `host:port`.
 
 use anyhow::{Context, bail};
-use cluster::table::{Group, GroupId, Owner};
+use cluster::table::{Group, GroupId, Kind, Owner};
 use cluster::{Epoch, SlotCount, Table};
 use proxy::config::Nodes;
 use proxy::{Config, TableSource};
@@ -36,14 +36,20 @@ fn table(nodes: &[String]) -> Table {
     let groups = nodes
         .iter()
         .zip(1..)
-        .map(|(addr, id)| Group { id: GroupId(id), addr: addr.clone() })
+        .map(|(addr, id)| Group { id: GroupId(id), addr: addr.clone(), kind: Kind::default() })
         .collect();
     let count = usize::from(SlotCount::DEFAULT.get());
     let slots = (0..count).map(|slot| {
         let group = GroupId((slot * nodes.len() / count) as u32 + 1);
         Owner { epoch: Epoch(1), group }
     });
-    Table { version: 1, cluster: "static".to_owned(), groups, slots: slots.collect() }
+    Table {
+        version: 1,
+        cluster: "static".to_owned(),
+        groups,
+        slots: slots.collect(),
+        leaving: Vec::new(),
+    }
 }
 
 fn listener(addr: SocketAddr) -> anyhow::Result<TcpListener> {

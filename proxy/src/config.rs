@@ -49,6 +49,8 @@ pub struct Config {
 pub enum Nodes {
     /// Ours: linked, with bounces and pushes (`docs/WIRE.md`).
     Slipway,
+    /// Ours and others, as our controller's table says. The proxies move the slots of the others (`docs/FOREIGN.md`).
+    Mixed,
     /// Plain Redis servers: slots never move.
     Foreign,
 }

@@ -13,5 +13,6 @@ mod statistics;
 pub(crate) use fill::{Fill, Order, Stage, Unfinished};
 pub(crate) use statistics::{History, run};
 
+pub(crate) use router::Obstacle;
 pub use router::{Phase, Router};
 pub use statistics::{Detail, Statistics};

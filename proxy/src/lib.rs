@@ -6,6 +6,7 @@
 //! - `routes`, `gate`, `health`, `replicas`: what is believed of slots and nodes; requests that wait.
 //! - `upstream`, `outbox`, `words`: connections to nodes, and what nodes say.
 //! - [`foreign`]: nodes that are not ours and have slots: Pika, codis-server.
+//! - [`follow`]: our controller's table, in front of such nodes.
 //! - [`dashboard`]: what a proxy needs that a codis-dashboard drives.
 //! - `metrics`, `slow_log`, `live`, `shared`: what is counted, kept and set for all workers.
 
@@ -14,6 +15,7 @@ mod cursors;
 pub mod dashboard;
 mod dialect;
 mod error;
+pub mod follow;
 pub mod foreign;
 mod gate;
 mod health;
@@ -49,6 +51,7 @@ pub use error::Error;
 pub use source::TableSource;
 
 use crate::dashboard::{Router, Statistics};
+use crate::follow::Follow;
 use crate::metrics::Page;
 use crate::shared::Shared;
 use crate::worker::Worker;
@@ -76,7 +79,13 @@ impl Proxy {
 
     /// Where a codis-dashboard fills slots; nothing where [`Config::codis`] is not set.
     pub fn router(&self) -> Option<Arc<Router>> {
-        self.shared.router.clone()
+        self.shared.config.codis.as_ref().and(self.shared.router.clone())
+    }
+
+    /// Whoever follows our controller's table in front of nodes that are not ours; nothing without [`config::Nodes::Mixed`].
+    pub fn follow(&self) -> Option<Arc<Follow>> {
+        let router = self.shared.router.as_ref().filter(|_| self.shared.config.codis.is_none())?;
+        Some(Arc::new(Follow::new(Arc::clone(router), Arc::clone(&self.shared.config))))
     }
 
     /// What a codis-dashboard asks for once a second; nothing where [`Config::codis`] is not set.

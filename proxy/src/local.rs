@@ -135,7 +135,7 @@ fn write(asks: &Asks<'_>, reply: &mut Reply<'_>) -> Answer {
         "command" => protocol::command::answer(
             asks.request.frame,
             asks.request.args,
-            if asks.worker.is_codis() { is_served_to_codis } else { is_served },
+            if asks.worker.has_strangers() { is_served_to_codis } else { is_served },
             reply,
         ),
         "client" => return client::client(asks, reply),

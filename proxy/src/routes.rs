@@ -210,7 +210,7 @@ impl Routes {
 mod tests {
     use super::*;
     use cluster::Token;
-    use cluster::table::{Group, GroupId, Owner};
+    use cluster::table::{Group, GroupId, Kind, Owner};
 
     const S: Slot = Slot(3);
 
@@ -258,7 +258,11 @@ mod tests {
     #[test]
     fn a_table_says_what_is_newer_and_which_groups_have_moved() {
         let (routes, a, _) = routes();
-        let group = |id, addr: &str| Group { id: GroupId(id), addr: addr.to_owned() };
+        let group = |id, addr: &str| Group {
+            id: GroupId(id),
+            addr: addr.to_owned(),
+            kind: Kind::default(),
+        };
         let table = |second: &str| Table {
             version: 1,
             cluster: "c".to_owned(),
@@ -266,6 +270,7 @@ mod tests {
             slots: (0..1024)
                 .map(|slot| Owner { epoch: Epoch(5), group: GroupId(1 + slot % 2) })
                 .collect(),
+            leaving: Vec::new(),
         };
         let newer = routes.newer_in(&table("b:1"));
         assert_eq!(newer.len(), 1023, "slot 3 is known with the same epoch");

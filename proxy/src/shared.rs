@@ -1,6 +1,6 @@
 //! What all workers share. Nothing of it is on a request's way, but for settings that are only read.
 
-use crate::config::Config;
+use crate::config::{Config, Nodes};
 use crate::cursors::Cursors;
 use crate::dashboard::{History, Router};
 use crate::live::Live;
@@ -18,7 +18,7 @@ use tokio::time::Instant;
 pub(crate) struct Shared {
     pub(crate) config: Arc<Config>,
     pub(crate) live: Live,
-    /// Where a codis-dashboard drives us.
+    /// Where a codis-dashboard drives us, or our controller in front of nodes that are not ours.
     pub(crate) router: Option<Arc<Router>>,
     /// What the last hour was like, where a codis-dashboard asks.
     pub(crate) history: Option<History>,
@@ -42,7 +42,7 @@ impl Shared {
         let config = Arc::new(config.with_codis());
         Self {
             live: Live::new(&config),
-            router: config.codis.as_ref().map(|codis| Arc::new(Router::new(codis, &config))),
+            router: router(&config).map(Arc::new),
             history: config.codis.is_some().then(History::new),
             clients: Clients::default(),
             slow_log: SlowLog::default(),
@@ -55,6 +55,17 @@ impl Shared {
             run_id: format!("{:032x}{:08x}", rand::random::<u128>(), rand::random::<u32>()),
             config,
         }
+    }
+}
+
+/// Whoever serves nodes that are not ours fills slots.
+fn router(config: &Arc<Config>) -> Option<Router> {
+    match &config.codis {
+        Some(codis) => Some(Router::new(codis.max_slot_num, config)),
+        None if config.nodes == Nodes::Mixed => {
+            Some(Router::new(config.slot_count.get().into(), config))
+        }
+        None => None,
     }
 }
 

@@ -1,6 +1,6 @@
 //! Where slot tables come from.
 
-use cluster::table::{Group, GroupId, Owner};
+use cluster::table::{Group, GroupId, Kind, Owner};
 use cluster::{Epoch, SlotCount, Table};
 use std::sync::Arc;
 use tokio::sync::{Notify, watch};
@@ -28,8 +28,9 @@ impl TableSource {
         Self::new(Table {
             version: 0,
             cluster: String::new(),
-            groups: vec![Group { id: nobody, addr: String::new() }],
+            groups: vec![Group { id: nobody, addr: String::new(), kind: Kind::default() }],
             slots: vec![Owner { epoch: Epoch(0), group: nobody }; usize::from(slots.get())],
+            leaving: Vec::new(),
         })
     }
 }

@@ -158,6 +158,11 @@ impl Worker {
 
     /// Whether clients take us for a codis-proxy.
     pub(crate) fn is_codis(&self) -> bool {
+        self.config.codis.is_some()
+    }
+
+    /// Whether some nodes may not be ours, and have commands that ours have not.
+    pub(crate) fn has_strangers(&self) -> bool {
         self.shared.router.is_some()
     }
 
@@ -348,7 +353,9 @@ impl Worker {
     }
 
     fn take_table(self: &Rc<Self>, table: &Arc<Table>) {
-        if self.is_codis() {
+        // What is filled counts.
+        if self.shared.router.is_some() {
+            self.metrics.table_version.set(table.version);
             return;
         }
         let before = self.table.replace(Arc::clone(table));
@@ -464,6 +471,7 @@ impl Worker {
         for (node, _) in self.routes.owners() {
             self.connect_all(node);
         }
+        self.await_routes().await;
         loop {
             tokio::select! {
                 accepted = listener.accept() => match accepted {
@@ -479,6 +487,14 @@ impl Worker {
         drop(listener);
         Rc::clone(&self).drain().await;
         self.dissolve();
+    }
+
+    /// Before our controller's table is filled, clients wait to be accepted.
+    async fn await_routes(&self) {
+        let Some(router) = self.shared.router.as_ref().filter(|_| !self.is_codis()) else { return };
+        let mut phases = router.phases();
+        let is_filled = phases.wait_for(|phase| *phase != Phase::Waiting);
+        let _ = self.stop.run_until_cancelled(is_filled).await;
     }
 
     /// Closes every socket and lets go of whatever refers to us.

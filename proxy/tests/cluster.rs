@@ -2,7 +2,7 @@
 
 use crate::fake::{FakeNode, SLOTS};
 use bytes::{Buf, BytesMut};
-use cluster::table::{Group, GroupId, Owner};
+use cluster::table::{Group, GroupId, Kind, Owner};
 use cluster::{Epoch, Table};
 use protocol::frame::{Value, decode};
 use protocol::request::encode_request;
@@ -114,13 +114,19 @@ pub(crate) fn table(
     let groups = nodes
         .iter()
         .zip(1..)
-        .map(|(n, id)| Group { id: GroupId(id), addr: n.addr.clone() })
+        .map(|(n, id)| Group { id: GroupId(id), addr: n.addr.clone(), kind: Kind::default() })
         .collect();
     let slots = SLOTS.slots().map(|slot| {
         let (node, epoch) = owner(slot.0);
         Owner { epoch: Epoch(epoch), group: GroupId(node as u32 + 1) }
     });
-    Table { version, cluster: "test".to_owned(), groups, slots: slots.collect() }
+    Table {
+        version,
+        cluster: "test".to_owned(),
+        groups,
+        slots: slots.collect(),
+        leaving: Vec::new(),
+    }
 }
 
 /// A client that speaks RESP.

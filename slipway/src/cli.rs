@@ -57,6 +57,8 @@ enum Command {
     Pace(PaceArgs),
     /// Say what happened, the oldest first
     History(ShowArgs),
+    /// Say that a proxy is gone for good, so that slots may leave nodes that are not ours without its word
+    ForgetProxy(ForgetProxyArgs),
     /// Say what stands in the way of moves in a product of Codis; exit status 3 if something does
     Check(operate::check::CheckArgs),
     /// Take a product of Codis over whose servers are nodes of ours, or give it back to its dashboard
@@ -146,6 +148,16 @@ pub(crate) struct PaceArgs {
     pub(crate) show: ShowArgs,
 }
 
+/// The flags of `slipway forget-proxy`.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct ForgetProxyArgs {
+    /// As `slipway status` names it
+    #[arg(value_name = "PROXY")]
+    pub(crate) name: String,
+    #[command(flatten)]
+    pub(crate) show: ShowArgs,
+}
+
 /// Reads the command line and does what it says.
 pub(crate) fn run() -> ExitCode {
     if let Some(flags) = as_codis_proxy(std::env::args_os()) {
@@ -166,6 +178,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Abort(args) => operate::word(operate::Word::Abort, &args),
         Command::Pace(args) => operate::pace(&args),
         Command::History(args) => operate::history(&args),
+        Command::ForgetProxy(args) => operate::forget_proxy(&args),
         Command::Check(args) => operate::check::run(&args),
         Command::Adopt(args) => operate::adopt::run(&args),
         Command::Load(args) => load::run(*args),

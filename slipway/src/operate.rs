@@ -9,7 +9,8 @@ mod progress;
 mod show;
 
 use crate::cli::{
-    FAILED, MigrateArgs, PaceArgs, ShowArgs, SlotsArgs, SlotsWord, UNREACHABLE, USAGE, WordArgs,
+    FAILED, ForgetProxyArgs, MigrateArgs, PaceArgs, ShowArgs, SlotsArgs, SlotsWord, UNREACHABLE,
+    USAGE, WordArgs,
 };
 use crate::say;
 use anyhow::Result;
@@ -58,6 +59,14 @@ pub(crate) fn slots(args: &SlotsArgs) -> Result<ExitCode> {
 pub(crate) fn history(args: &ShowArgs) -> Result<ExitCode> {
     ask(args, async |client| {
         show::history(&client.history().await?, args.json);
+        Ok(ExitCode::SUCCESS)
+    })
+}
+
+pub(crate) fn forget_proxy(args: &ForgetProxyArgs) -> Result<ExitCode> {
+    ask(&args.show, async |client| {
+        let proxy = client.forget_proxy(&args.name).await?;
+        show::forgotten(&proxy, args.show.json);
         Ok(ExitCode::SUCCESS)
     })
 }

@@ -139,6 +139,12 @@ fn usage() -> String {
     )
 }
 
+/// What the kernel says of the machine.
+fn kernel(what: &str) -> String {
+    let text = std::fs::read_to_string(format!("/proc/sys/kernel/{what}"));
+    text.unwrap_or_default().trim_end().to_owned()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

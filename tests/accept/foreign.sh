@@ -28,6 +28,7 @@ fleets() {
 untracked() { behaviour foreign::untracked::; }
 refusals() { behaviour foreign::refusals::; }
 codis_server() { behaviour foreign::codis_server::; }
+own() { behaviour foreign::own::; }
 upgrade() { behaviour foreign::upgrade::; }
 back() { behaviour foreign::back::; }
 real_programs() { tests/by-hand/pika.sh; }
@@ -43,6 +44,7 @@ point fleets "load on two proxies at once, the dashboard killed while slots move
 point untracked "what Pika's slot index does not know of is not lost, written before the move or during it"
 point refusals "a stream in a slot: its move is refused with the key's name, its clients notice nothing, the other slots move"
 point codis_server "codis-server: E1 and E2 give the right results, slots with a big sorted set move under load without an error"
+point own "slipway migrate without a dashboard: Pika to Pika and to our node under load, the controller and proxies killed on the way"
 point upgrade "Pika and codis-server to our node under load: every key equal"
 point back "Pika and codis-server to our node and home again, and our node there and home: under load, every key equal; what cannot go is refused by name"
 if [[ -n ${PIKA:-} && -n ${CODIS_DASHBOARD:-} && -n ${CODIS_ADMIN:-} ]]; then

@@ -78,7 +78,7 @@ pub(super) enum Server {
 }
 
 impl Server {
-    fn start(node: &Node, name: &str, directory: &TempDir) -> Self {
+    pub(super) fn start(node: &Node, name: &str, directory: &TempDir) -> Self {
         match node {
             Node::Pika(settings) => Self::Double(Double::pika(settings.clone())),
             Node::CodisServer(settings) => Self::Double(Double::codis_server(settings.clone())),

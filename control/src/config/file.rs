@@ -1,7 +1,7 @@
 //! `control.toml` as written, and everything that is refused in it. The file `config/control.toml` is the manual.
 
 use super::{Config, Limits};
-use cluster::{GroupId, SlotCount};
+use cluster::{GroupId, Kind, SlotCount};
 use serde::Deserialize;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -28,6 +28,8 @@ pub struct File {
 pub struct FileGroup {
     pub id: u32,
     pub addr: String,
+    #[serde(default)]
+    pub kind: Kind,
 }
 
 /// The limits as written; what is missing has its default.
@@ -43,6 +45,9 @@ pub struct FileLimits {
     pub armed_ms_max: u64,
     pub tries_max: u32,
     pub retry_pause_ms: u64,
+    pub foreign_slots_moving_max: usize,
+    pub locked_ms_max: u64,
+    pub proxy_away_ms_max: u64,
     pub requests_max: usize,
 }
 
@@ -65,6 +70,9 @@ impl Default for FileLimits {
             armed_ms_max: ms(limits.armed_max),
             tries_max: limits.tries_max,
             retry_pause_ms: ms(limits.retry_pause),
+            foreign_slots_moving_max: limits.foreign_slots_moving_max,
+            locked_ms_max: ms(limits.locked_max),
+            proxy_away_ms_max: ms(limits.proxy_away_max),
             requests_max: limits.requests_max,
         }
     }
@@ -116,8 +124,9 @@ impl File {
             }
         }
         let groups = self.groups.iter().map(|g| (GroupId(g.id), g.addr.clone())).collect();
+        let kinds = self.groups.iter().map(|g| (GroupId(g.id), g.kind)).collect();
         let (data, password) = (self.data.clone(), self.password.clone());
-        Ok(Config { data, slot_count, groups, password, limits: self.limits.check()? })
+        Ok(Config { data, slot_count, groups, kinds, password, limits: self.limits.check()? })
     }
 }
 
@@ -150,6 +159,14 @@ impl FileLimits {
             armed_max: ms("armed_ms_max", self.armed_ms_max, 1_000, hour)?,
             tries_max: within("tries_max", u64::from(self.tries_max), 1, 1_000)? as u32,
             retry_pause: ms("retry_pause_ms", self.retry_pause_ms, 1, 60_000)?,
+            foreign_slots_moving_max: within(
+                "foreign_slots_moving_max",
+                self.foreign_slots_moving_max as u64,
+                1,
+                1_024,
+            )? as usize,
+            locked_max: ms("locked_ms_max", self.locked_ms_max, 100, 60_000)?,
+            proxy_away_max: ms("proxy_away_ms_max", self.proxy_away_ms_max, 1_500, hour)?,
             requests_max: within("requests_max", self.requests_max as u64, 1, 10_000)? as usize,
         })
     }
@@ -177,7 +194,7 @@ mod tests {
             .split(['{', ',', '}'])
             .filter_map(|part| Some(part.split_once(':')?.0.trim().to_owned()))
             .collect();
-        assert_eq!(keys.len(), 10);
+        assert_eq!(keys.len(), 13);
         for key in keys {
             assert!(limits.contains_key(&key), "{key}");
         }

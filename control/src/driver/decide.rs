@@ -24,6 +24,7 @@ impl Driver {
         let state = Arc::clone(&self.state);
         let lost = self.lost(now);
         let mut batch = self.learn_nodes();
+        batch.extend(self.former_proxies(now));
         let still_fits = |change: &Change| match change {
             Change::Adopted { slot, .. } => state.slot(*slot).is_some_and(|r| r.moving.is_none()),
             _ => true,
@@ -49,6 +50,9 @@ impl Driver {
         lost: &Lost,
         now: Instant,
     ) -> Option<Step> {
+        if !self.state.is_ours(moving.from) {
+            return Some(self.next_of_stranger(slot, moving, lost, now));
+        }
         let record = self.state.slot(slot)?;
         let paused = self.state.paused
             || record.want.as_ref().is_some_and(|w| w.status == WantStatus::Paused);
@@ -65,12 +69,17 @@ impl Driver {
 
     fn change(&mut self, slot: Slot, moving: &Moving, mark: Mark, now: Instant) -> Vec<Change> {
         match mark {
+            Mark::Locked => vec![Change::Locked { slot }],
             Mark::Armed => vec![Change::Armed { slot }],
             Mark::Settled => vec![Change::Settled { slot }],
             Mark::GrantedAfterAll => vec![Change::GrantedAfterAll { slot }],
             Mark::CalledOff(reason) => vec![Change::CalledOff { slot, reason }],
             Mark::Moved => {
                 let mut figures = self.watches.get(&slot).map(Watch::figures).unwrap_or_default();
+                if !self.state.is_ours(moving.from) {
+                    figures.keys = self.proxies.keys(moving.id);
+                    self.peers.values_mut().for_each(|peer| peer.slots_are_new = true);
+                }
                 figures.took_ms = now_ms().saturating_sub(moving.opened_ms);
                 vec![Change::Moved { slot, figures }]
             }
@@ -129,8 +138,10 @@ impl Driver {
         let littered: HashSet<(Slot, GroupId)> =
             state.debris.iter().map(|d| (d.slot, d.group)).collect();
         let adopted: HashSet<Slot> = batch.iter().filter_map(adopted_slot).collect();
-        let mut window =
-            Window::new(self.limits.slots_moving_max, state.migrations().map(|(_, m)| m));
+        let under_way = || state.migrations().map(|(_, m)| m);
+        let mut window = Window::new(self.limits.slots_moving_max, under_way());
+        let mut narrow = Window::new(self.limits.foreign_slots_moving_max, under_way());
+        let have_proxies = self.proxies.are_all_there(&state, &self.limits, now);
         let is_up = |group: &GroupId| self.peers.get(group).is_some_and(|p| p.status == Status::Up);
         for (slot, record) in state.records() {
             let Some(to) = record.wanted().map(|w| w.to) else { continue };
@@ -141,11 +152,13 @@ impl Driver {
                 && !self.retry_at.contains_key(&slot)
                 && !littered.contains(&(slot, to))
                 && !adopted.contains(&slot);
-            if ready && window.enter(record.group, to) {
+            let is_ours = state.is_ours(record.group);
+            let window = if is_ours { &mut window } else { &mut narrow };
+            if ready && (is_ours || have_proxies) && window.enter(record.group, to) {
                 batch.push(Change::Opened { slot, id: MigrationId(rand::random()) });
             }
         }
-        if window.was_full {
+        if window.was_full || narrow.was_full {
             self.metrics.window_full.inc();
         }
     }

@@ -26,6 +26,16 @@ impl Driver {
                 troubles.push(format!("group {}'s node at {}: {error}", group.id, group.addr));
             }
         }
+        let proxies = self.proxies.view(&self.state, &self.limits, Instant::now());
+        for proxy in proxies.iter().filter(|p| p.is_away) {
+            troubles.push(format!(
+                "proxy {} has not been heard of for {} s: no slot leaves a node that is not ours without its word. If it is gone for good: slipway \
+                 forget-proxy {}",
+                proxy.name,
+                proxy.silent_ms / 1000,
+                proxy.name
+            ));
+        }
         if slots.failed > 0 {
             let count = slots.failed;
             troubles.push(format!("{count} slots could not be moved: `slipway slots` says why, `slipway resume` tries again"));
@@ -38,6 +48,7 @@ impl Driver {
             pace_bytes: state.pace_bytes,
             troubles,
             groups,
+            proxies,
             slots,
             plans: state.plans.iter().filter(|p| p.ended_ms.is_none()).map(|p| p.id).collect(),
         }
@@ -56,6 +67,7 @@ impl Driver {
             id: group.id,
             addr: group.addr.clone(),
             node: group.node.clone(),
+            kind: group.kind,
             state: node_state,
             error,
             slots: self.state.slots.iter().filter(|s| s.group == group.id).count(),
@@ -91,7 +103,7 @@ impl Driver {
             epoch: record.epoch,
             stage: stage(record, self.state.paused),
             to,
-            error: failed.or_else(told),
+            error: failed.or_else(told).or_else(|| self.proxies.why(record.moving.as_ref()?.id)),
         }
     }
 
@@ -130,13 +142,16 @@ impl Driver {
                     .map_or(Stage::Settled, |r| stage(r, self.state.paused)),
                 awaited: watch.map_or("", |w| w.awaited).to_owned(),
                 elapsed_ms: now.saturating_sub(moving.opened_ms),
-                keys: report.keys,
+                keys: report.keys.max(self.proxies.keys(moving.id)),
                 keys_estimated: report.keys_estimated,
                 bytes: report.bytes,
                 bytes_estimated: report.bytes_estimated,
                 lag_bytes: report.lag_bytes,
                 attempt: report.attempt,
-                error: watch.and_then(|w| w.error()).map(str::to_owned),
+                error: watch
+                    .and_then(|w| w.error())
+                    .map(str::to_owned)
+                    .or_else(|| self.proxies.why(moving.id)),
             }
         })
     }
@@ -202,7 +217,8 @@ impl Driver {
             .open
             .iter()
             .filter_map(|s| Some(format!("slot {s}: {}", self.watches.get(s)?.error()?)));
-        away.chain(paused).chain(store).chain(told.take(3)).collect()
+        let strangers = self.notes_of_proxies(plan.open.iter().copied());
+        away.chain(paused).chain(store).chain(told.take(3)).chain(strangers).collect()
     }
 
     pub(super) fn history(&self) -> Vec<HistoryLine> {

@@ -63,17 +63,22 @@ impl Job {
     pub(super) fn greet(state: &State, group: &Group) -> Self {
         let mut job = Self::default();
         job.add(Subject::Greeting, &["CLAIM", &state.cluster, &group.id.to_string()]);
+        job.assign(state, group);
+        job.pace(state.pace_bytes);
+        job.add(Subject::Survey, &["MOVES"]);
+        job
+    }
+
+    /// Who owns what. Slots that have a record at the node already keep it.
+    pub(super) fn assign(&mut self, state: &State, group: &Group) {
         for ((epoch, owner), slots) in settled(state, group.id) {
             let owner = if owner == group.id {
                 "OWNED"
             } else {
                 state.group(owner).map_or("-", |g| &g.addr)
             };
-            job.add(Subject::Greeting, &["ASSIGN", &epoch.to_string(), owner, &slots.to_string()]);
+            self.add(Subject::Greeting, &["ASSIGN", &epoch.to_string(), owner, &slots.to_string()]);
         }
-        job.pace(state.pace_bytes);
-        job.add(Subject::Survey, &["MOVES"]);
-        job
     }
 
     pub(super) fn pace(&mut self, bytes: u64) {
@@ -123,11 +128,13 @@ impl Job {
     }
 }
 
-/// The slots by epoch and owner, but for those that are moving to or from `group`: their records there are made by the migration.
+/// The slots by epoch and owner, but for those that are moving to or from `group`: their records there are made by the migration. Nor those of
+/// nodes that are not ours: whoever they move to must take what their nodes send, as a plain server does.
 fn settled(state: &State, group: GroupId) -> BTreeMap<(Epoch, GroupId), SlotRanges> {
     let mut runs: BTreeMap<_, Vec<Slot>> = BTreeMap::new();
     for (slot, record) in state.records() {
-        if record.moving.as_ref().is_none_or(|m| m.from != group && m.to != group) {
+        let is_settled = record.moving.as_ref().is_none_or(|m| m.from != group && m.to != group);
+        if is_settled && state.is_ours(record.group) {
             runs.entry((record.epoch, record.group)).or_default().push(slot);
         }
     }

@@ -104,6 +104,8 @@ fn fail_points(batch: &[Change], moment: Moment) {
             (Change::Planned { .. }, Moment::After) => failpoint::hit("control.planned.after"),
             (Change::Opened { .. }, Moment::Before) => failpoint::hit("control.opened.before"),
             (Change::Opened { .. }, Moment::After) => failpoint::hit("control.opened.after"),
+            (Change::Locked { .. }, Moment::Before) => failpoint::hit("control.locked.before"),
+            (Change::Locked { .. }, Moment::After) => failpoint::hit("control.locked.after"),
             (Change::Armed { .. }, Moment::Before) => failpoint::hit("control.armed.before"),
             (Change::Armed { .. }, Moment::After) => failpoint::hit("control.armed.after"),
             (Change::Settled { .. }, Moment::Before) => failpoint::hit("control.settled.before"),

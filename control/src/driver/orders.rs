@@ -1,7 +1,7 @@
 //! What is asked over the API: documents, and the operator's words.
 
 use super::{Driver, Peer};
-use crate::docs::{MoveRequest, Pace, Refusal, SlotsRequest};
+use crate::docs::{MoveRequest, Pace, ProxyForget, ProxyReport, Refusal, SlotsRequest};
 use crate::planner::{self, refusal};
 use crate::state::{Change, PlanId};
 use cluster::SlotRanges;
@@ -21,6 +21,8 @@ pub(crate) enum Ask {
     Resume(SlotsRequest),
     Abort(SlotsRequest),
     Pace(Pace),
+    Proxy(ProxyReport),
+    Forget(ProxyForget),
 }
 
 /// What is asked, and where the answer goes.
@@ -77,6 +79,8 @@ impl Driver {
                 self.obey(change).await?;
                 json(&done)
             }
+            Ask::Proxy(report) => json(&self.heard_proxy(report).await?),
+            Ask::Forget(request) => json(&self.forget_proxy(&request).await?),
             Ask::Pace(pace) => {
                 self.obey(planner::pace(pace.bytes).map_err(Denied::Wrong)?).await?;
                 self.peers.values_mut().for_each(Peer::new_pace);
@@ -99,7 +103,7 @@ impl Driver {
         json(&planned)
     }
 
-    async fn obey(&mut self, change: Change) -> Result<(), Denied> {
+    pub(super) async fn obey(&mut self, change: Change) -> Result<(), Denied> {
         self.apply(vec![change]).await.map_err(|error| {
             Denied::Unable(refusal(
                 error,

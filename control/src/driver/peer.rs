@@ -22,6 +22,10 @@ pub(super) struct Peer {
     pub(super) job: Option<Job>,
     /// The operator has set another pace since the node was told.
     pub(super) pace_is_new: bool,
+    /// It is not ours: nothing is said to it.
+    is_stranger: bool,
+    /// Slots have come from nodes that are not ours since the node was told.
+    pub(super) slots_are_new: bool,
     pub(super) polled_at: Instant,
     pub(super) poll_pause: Duration,
     /// When anything copied out of this node has last come on.
@@ -58,6 +62,8 @@ impl Peer {
             complaint: None,
             job: None,
             pace_is_new: false,
+            is_stranger: false,
+            slots_are_new: false,
             polled_at: now,
             poll_pause: Duration::ZERO,
             progress_at: now,
@@ -69,6 +75,12 @@ impl Peer {
         self.job = None;
         self.poll_pause = Duration::ZERO;
         self.status = Status::Greeting(hello);
+    }
+
+    /// A node that is not ours is there.
+    pub(super) fn known(&mut self) {
+        self.is_stranger = true;
+        self.up();
     }
 
     /// The link is gone.
@@ -115,7 +127,7 @@ impl Peer {
     }
 
     pub(super) fn is_free(&self) -> bool {
-        self.status == Status::Up && self.job.is_none()
+        !self.is_stranger && self.status == Status::Up && self.job.is_none()
     }
 
     /// Since when the node cannot be worked with, and why; nothing if it can, or nearly.

@@ -55,6 +55,9 @@ impl Driver {
         if std::mem::take(&mut peer.pace_is_new) {
             job.pace(state.pace_bytes);
         }
+        if let Some(group) = state.group(id).filter(|_| std::mem::take(&mut peer.slots_are_new)) {
+            job.assign(state, group);
+        }
         let ids: Vec<MigrationId> = state
             .migrations()
             .filter(|(_, m)| m.from == id || m.to == id)

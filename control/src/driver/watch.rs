@@ -176,6 +176,11 @@ impl Watch {
         self.quiet_until = Some(now + REFUSED_PAUSE);
     }
 
+    /// How long it has been in its phase.
+    pub(super) fn in_phase(&self, now: Instant) -> Duration {
+        now - self.phase_since
+    }
+
     /// Nothing is decided about this migration for a while.
     pub(super) fn hush(&mut self, now: Instant) {
         self.hushed_until = Some(now + HUSH_TIME);

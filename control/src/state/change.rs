@@ -1,11 +1,12 @@
 //! Every way the stored state can change. A change that makes no sense in the state it meets is refused, and nothing is changed.
 
+use super::ProxyRecord;
 use super::{
     Debris, Event, EventKind, Figures, Group, Moving, PLANS_ENDED_MAX, Phase, Plan, PlanId, State,
     Want, WantStatus,
 };
 use crate::Error;
-use cluster::{Epoch, GroupId, MigrationId, Slot};
+use cluster::{Epoch, GroupId, Kind, MigrationId, Slot};
 use std::collections::BTreeSet;
 
 /// One change.
@@ -29,6 +30,19 @@ pub enum Change {
         id: GroupId,
         node: String,
     },
+    /// What the group's node is, as configured.
+    GroupIs {
+        id: GroupId,
+        kind: Kind,
+    },
+    /// A proxy routes by our table from now on.
+    ProxyJoined {
+        proxy: ProxyRecord,
+    },
+    /// A proxy serves nobody any more.
+    ProxyGone {
+        boot: String,
+    },
     /// The operator wants these slots in that group.
     Planned {
         slots: BTreeSet<Slot>,
@@ -45,6 +59,10 @@ pub enum Change {
         id: MigrationId,
         to: GroupId,
         epoch: Epoch,
+    },
+    /// From now on the proxies lock a slot that leaves a node which is not ours.
+    Locked {
+        slot: Slot,
     },
     /// From now on the nodes may be told to arm.
     Armed {
@@ -104,6 +122,10 @@ impl State {
             Change::GroupMoved { id, addr } => self.group_moved(id, &addr, at_ms),
             Change::GroupRemoved { id } => self.group_removed(id, at_ms)?,
             Change::NodeLearnt { id, node } => self.node_learnt(id, &node, at_ms),
+            Change::GroupIs { id, kind } => self.group_is(id, kind),
+            Change::ProxyJoined { proxy } => self.proxy_joined(proxy, at_ms),
+            Change::ProxyGone { boot } => self.proxy_gone(&boot, at_ms),
+            Change::Locked { slot } => self.locked(slot, at_ms)?,
             Change::Planned { slots, to } => self.planned(slots, to, at_ms)?,
             Change::Opened { slot, id } => self.opened(slot, id, at_ms)?,
             Change::Adopted { slot, id, to, epoch } => {
@@ -133,7 +155,7 @@ impl State {
     fn group_added(&mut self, id: GroupId, addr: String, at_ms: u64) {
         self.version += 1;
         self.note(Event::new(at_ms, EventKind::GroupAdded).to(id).detail(addr.clone()));
-        self.groups.push(Group { id, addr, node: None });
+        self.groups.push(Group { id, addr, node: None, kind: Kind::default() });
     }
 
     fn group_moved(&mut self, id: GroupId, addr: &str, at_ms: u64) {
@@ -179,6 +201,7 @@ impl State {
         let (from, epoch) = (record.group, Epoch(record.epoch.max(record.reserved).0 + 1));
         record.reserved = epoch;
         record.moving = Some(Moving { id, from, to, epoch, phase: Phase::Open, opened_ms: at_ms });
+        self.tell_proxies(from);
         self.note(Event::new(at_ms, EventKind::Opened).slots([slot]).path(from, to));
         Ok(())
     }
@@ -206,7 +229,9 @@ impl State {
     }
 
     fn armed(&mut self, slot: Slot, at_ms: u64) -> Result<(), Error> {
-        let (from, to) = self.phase(slot, Phase::Armed, |p| *p == Phase::Open)?;
+        let (from, to) =
+            self.phase(slot, Phase::Armed, |p| matches!(p, Phase::Open | Phase::Locked))?;
+        self.tell_proxies(from);
         self.note(Event::new(at_ms, EventKind::Armed).slots([slot]).path(from, to));
         Ok(())
     }
@@ -239,7 +264,9 @@ impl State {
 
     fn called_off(&mut self, slot: Slot, reason: String, at_ms: u64) -> Result<(), Error> {
         let undo = Phase::Undo { reason: reason.clone() };
-        let (from, to) = self.phase(slot, undo, |p| matches!(p, Phase::Open | Phase::Armed))?;
+        let may_end = |p: &Phase| matches!(p, Phase::Open | Phase::Locked | Phase::Armed);
+        let (from, to) = self.phase(slot, undo, may_end)?;
+        self.tell_proxies(from);
         self.note(
             Event::new(at_ms, EventKind::CalledOff).slots([slot]).path(from, to).detail(reason),
         );
@@ -271,7 +298,9 @@ impl State {
                 .for_each(|p| p.slot_arrived(slot, moving.from, &Figures::default()));
             self.close_plans(at_ms);
         }
-        self.debris.push(Debris { id: moving.id, slot, group: moving.to });
+        if self.is_ours(moving.from) {
+            self.debris.push(Debris { id: moving.id, slot, group: moving.to });
+        }
         self.note(
             Event::new(at_ms, EventKind::Whole)
                 .slots([slot])
@@ -351,12 +380,20 @@ impl State {
 
     fn abort(&mut self, slots: Option<BTreeSet<Slot>>, at_ms: u64) -> Result<(), Error> {
         let reason = "the operator aborted it";
+        let strangers: Vec<GroupId> =
+            self.groups.iter().filter(|g| !g.kind.is_ours()).map(|g| g.id).collect();
+        // Proxies that had locked a slot let it go.
+        self.version += u64::from(!strangers.is_empty());
         for slot in slots.unwrap_or_else(|| self.slot_count.slots().collect()) {
             let record = self.record(slot)?;
             let Some(want) = record.want.take() else { continue };
             // Past its settling a migration only goes forward: what is left of it is tidying up.
-            let settled = record.moving.as_ref().is_some_and(|m| m.phase == Phase::Settled);
-            if settled {
+            let is_past = |m: &Moving| match m.phase {
+                Phase::Settled => true,
+                Phase::Armed => strangers.contains(&m.from),
+                _ => false,
+            };
+            if record.moving.as_ref().is_some_and(is_past) {
                 record.want = Some(want);
                 continue;
             }
@@ -378,7 +415,7 @@ impl State {
     }
 
     /// Moves a migration on to `next` if it is in a phase that allows it; returns its groups.
-    fn phase(
+    pub(super) fn phase(
         &mut self,
         slot: Slot,
         next: Phase,

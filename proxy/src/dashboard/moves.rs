@@ -148,6 +148,14 @@ impl Moves {
         Err(line)
     }
 
+    /// Keys that the slot's sweep has moved, and why it does not go on.
+    pub(crate) fn progress(&self, slot: i64) -> (u64, Option<String>) {
+        let moves = self.moves.lock();
+        let Some(m) = moves.get(&slot) else { return (0, None) };
+        let Swept { moved, trouble, .. } = m.progress.borrow().clone();
+        (moved, trouble)
+    }
+
     /// Every worker routes the slot to the target.
     pub(crate) fn arrived(&self, slot: i64) {
         if let Some(m) = self.moves.lock().get_mut(&slot) {

@@ -5,6 +5,10 @@
 //! What is filled is law for plain nodes. Nodes of ours own the truth about their slots: for them it is a hint of where to ask, and neither locks
 //! nor `migrate_from` hold a request up. A settled slot is what remains of a filled slot for the workers.
 
+mod own;
+
+pub(crate) use own::Obstacle;
+
 use super::fill::{Fill, Order, Unfinished};
 use super::moves::{Counted, Moves, Stage};
 use crate::config::Config;
@@ -90,8 +94,8 @@ struct Groups {
 }
 
 impl Router {
-    pub(crate) fn new(codis: &codis::config::Config, config: &Arc<Config>) -> Self {
-        let slots: Vec<Slot> = (0..codis.max_slot_num).map(Slot::offline).collect();
+    pub(crate) fn new(slots: i64, config: &Arc<Config>) -> Self {
+        let slots: Vec<Slot> = (0..slots).map(Slot::offline).collect();
         let desk = |_| {
             let (orders, taken) = mpsc::unbounded_channel();
             Desk { orders, taken: Mutex::new(Some(taken)) }

@@ -207,7 +207,7 @@ impl Session {
             Ok(Plan::Transaction) => self.transact(worker, &found),
             Ok(Plan::FanOut(_)) => self.fan_out(worker, &found),
             Ok(Plan::Private(slot)) => self.block(worker, &found, slot),
-            Err(_) if worker.is_codis() && codis::is_sent_elsewhere(&found) => {
+            Err(_) if worker.has_strangers() && codis::is_sent_elsewhere(&found) => {
                 self.send_elsewhere(worker, &found)
             }
             Err(line) => {

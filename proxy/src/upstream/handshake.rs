@@ -99,7 +99,7 @@ fn words(config: &Config, flavour: Flavour) -> Vec<(Word, Vec<String>)> {
     if let Some(password) = &config.node_password {
         words.push((Word::Other, line(&["AUTH", password])));
     }
-    if config.nodes == Nodes::Slipway {
+    if config.nodes != Nodes::Foreign {
         let cluster = config.cluster.as_deref().unwrap_or("-");
         let slots = config.slot_count.get().to_string();
         words
@@ -136,7 +136,8 @@ fn judge(config: &Config, word: Word, answer: &Value) -> Result<Said, String> {
     if let Some(line) = answer.as_error() {
         // Redis, codis-server and Pika say so each in their way.
         let is_unknown = line.to_ascii_lowercase().contains("unknown command");
-        if word == Word::Link && config.codis.is_some() && is_unknown {
+        let may_be_strange = config.codis.is_some() || config.nodes == Nodes::Mixed;
+        if word == Word::Link && may_be_strange && is_unknown {
             return Ok(Said::Stranger);
         }
         return Err(line.to_owned());

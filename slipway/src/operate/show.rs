@@ -3,7 +3,8 @@
 use super::{Word, human, json};
 use crate::cli::DEGRADED;
 use crate::say;
-use control::docs::{HistoryLine, NodeState, Pace, SlotRun, SlotsChanged, Stage, Status};
+use cluster::Kind;
+use control::docs::{HistoryLine, NodeState, Pace, Proxy, SlotRun, SlotsChanged, Stage, Status};
 use std::process::ExitCode;
 
 /// Prints the state of the cluster; the exit status says whether all is well.
@@ -22,16 +23,25 @@ pub(super) fn status(status: &Status, as_json: bool) -> ExitCode {
                     NodeState::Away => "away",
                     NodeState::Unwanted => "refused",
                 };
+                let state = match g.kind {
+                    Kind::Slipway => state.to_owned(),
+                    Kind::Pika => format!("{state} (Pika)"),
+                    Kind::CodisServer => format!("{state} (codis-server)"),
+                };
                 [
                     g.id.to_string(),
                     g.addr.clone(),
-                    state.into(),
+                    state,
                     g.slots.to_string(),
                     g.arriving.to_string(),
                     g.leaving.to_string(),
                 ]
             }),
         );
+        for proxy in &status.proxies {
+            let state = if proxy.is_away { "away" } else { "up" };
+            say::result(format_args!("proxy {}: {state}", proxy.name));
+        }
         for trouble in &status.troubles {
             say::result(format_args!("! {trouble}"));
         }
@@ -60,6 +70,13 @@ fn verdict(status: &Status) -> String {
         bytes => format!("; copying at most {}/s out of each node", human::bytes(bytes)),
     };
     format!("{health}: {} slots, {moving}{paused}{pace}", human::count(status.slot_count.into()))
+}
+
+pub(super) fn forgotten(proxy: &Proxy, as_json: bool) {
+    if as_json {
+        return json(proxy);
+    }
+    say::result(format_args!("forgotten: {}", proxy.name));
 }
 
 pub(super) fn slots(runs: &[SlotRun], as_json: bool) {

@@ -1,19 +1,24 @@
 //! A proxy with our own `proxy.toml`: it takes the slot table of a controller elsewhere.
 
 mod file;
+mod reporter;
 
 use crate::cli::RoleArgs;
 use crate::daemon::{self, Daemon, Pages};
 use anyhow::{Context, Result};
+use cluster::Table;
 use control::Client;
 use file::File;
 use parking_lot::Mutex;
+use proxy::config::Nodes;
 use proxy::{Proxy, TableSource};
+use reporter::Reporter;
 use service::http::{Readiness, Routes};
 use std::net::TcpListener;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::watch;
 
 /// How long one answer of the controller may take, beside the waiting of a long poll.
 const CONTROL_TIME: Duration = Duration::from_secs(5);
@@ -66,15 +71,40 @@ async fn serve(
 ) -> Result<()> {
     let stop = daemon.shutdown.draining();
     let client = Client::new(settings.controller, CONTROL_TIME);
-    let Some(watch) = control::table::follow(client, daemon.shutdown.tasks(), stop.clone()).await
+    let Some(watch) =
+        control::table::follow(client.clone(), daemon.shutdown.tasks(), stop.clone()).await
     else {
         return Ok(());
     };
-    let config =
-        proxy::Config { cluster: Some(watch.tables.borrow().cluster.clone()), ..settings.config };
+    let first = watch.tables.borrow().clone();
+    let is_mixed = first.groups.iter().any(|group| !group.kind.is_ours());
+    let nodes = if is_mixed { Nodes::Mixed } else { Nodes::Slipway };
+    let config = proxy::Config { cluster: Some(first.cluster.clone()), nodes, ..settings.config };
     let source = TableSource { tables: watch.tables, refresh: watch.refresh };
     let proxy = Proxy::new(config)?;
     proxy.register(&daemon.registry)?;
+    let reporter = proxy.follow().map(|follow| {
+        let reporter = Reporter::new(client, &settings.listen, follow);
+        (reporter.clone(), tokio::spawn(reporter.run(source.tables.clone())))
+    });
+    if reporter.is_none() {
+        daemon.shutdown.tasks().spawn(warn_of_strangers(source.tables.clone()));
+    }
     *state.lock() = Ok(());
-    Ok(proxy.run(listeners, source, stop.clone()).await?)
+    let result = proxy.run(listeners, source, stop.clone()).await;
+    if let Some((reporter, task)) = reporter {
+        task.abort();
+        reporter.take_leave().await;
+    }
+    Ok(result?)
+}
+
+/// Such nodes came after the proxy had been started.
+async fn warn_of_strangers(mut tables: watch::Receiver<Arc<Table>>) {
+    let has_strangers = |table: &Arc<Table>| table.groups.iter().any(|g| !g.kind.is_ours());
+    if tables.wait_for(has_strangers).await.is_ok() {
+        tracing::error!(
+            "the cluster has nodes that are not ours, which it had not when this proxy was started: it serves none of their slots; start it anew"
+        );
+    }
 }

@@ -1,5 +1,6 @@
 //! What the machine says of itself: its network interfaces, its name, its kernel, its time. A proxy's identity is made of it.
 
+use crate::proxy_role::kernel;
 use anyhow::Result;
 use codis::announce::{Announce, NAME_MS_MAX, announced};
 use codis::identity::hardware_text;
@@ -74,11 +75,6 @@ async fn resolved(text: &str, time: Duration) -> Vec<SocketAddr> {
         Ok(Ok(found)) => found.collect(),
         Ok(Err(_)) | Err(_) => Vec::new(),
     }
-}
-
-fn kernel(what: &str) -> String {
-    let text = fs::read_to_string(format!("/proc/sys/kernel/{what}"));
-    text.unwrap_or_default().trim_end().to_owned()
 }
 
 /// The hardware addresses in the folder of interfaces.

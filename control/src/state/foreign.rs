@@ -1,0 +1,165 @@
+//! Slots that leave nodes which are not ours, and the proxies that must follow.
+
+use super::{Event, EventKind, Phase, State};
+use crate::Error;
+use cluster::table::{Leaving, LeavingStage};
+use cluster::{GroupId, Kind, Slot};
+use serde::{Deserialize, Serialize};
+
+/// A proxy that routes by our table. Until it is known to be gone, no slot leaves a node that is not ours without its word.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProxyRecord {
+    /// Where it runs and listens, for people; a proxy that is started anew has the same.
+    pub name: String,
+    /// New at each start.
+    pub boot: String,
+}
+
+impl State {
+    /// Whether the group's node is ours.
+    pub fn is_ours(&self, group: GroupId) -> bool {
+        self.group(group).is_none_or(|g| g.kind.is_ours())
+    }
+
+    /// What the proxies are to do about slots that leave nodes which are not ours.
+    pub(super) fn leaving(&self) -> Vec<Leaving> {
+        if self.groups.iter().all(|g| g.kind.is_ours()) {
+            return Vec::new();
+        }
+        let of_strangers = self.migrations().filter(|(_, m)| !self.is_ours(m.from));
+        let leaving = of_strangers.filter_map(|(slot, moving)| {
+            let stage = match moving.phase {
+                Phase::Open => LeavingStage::Examine,
+                Phase::Locked => LeavingStage::Prepare,
+                Phase::Armed => LeavingStage::Migrate,
+                Phase::Settled | Phase::Undo { .. } => return None,
+            };
+            Some(Leaving { slot, id: moving.id, to: moving.to, stage })
+        });
+        leaving.collect()
+    }
+
+    /// Something has changed that the proxies must hear of, if the source is not ours.
+    pub(super) fn tell_proxies(&mut self, from: GroupId) {
+        self.version += u64::from(!self.is_ours(from));
+    }
+
+    pub(super) fn group_is(&mut self, id: GroupId, kind: Kind) {
+        self.version += 1;
+        for group in self.groups.iter_mut().filter(|g| g.id == id) {
+            group.kind = kind;
+            group.node = None;
+        }
+    }
+
+    pub(super) fn proxy_joined(&mut self, proxy: ProxyRecord, at_ms: u64) {
+        if self.proxies.iter().any(|known| known.boot == proxy.boot) {
+            return;
+        }
+        self.note(Event::new(at_ms, EventKind::ProxyJoined).detail(proxy.name.clone()));
+        self.proxies.push(proxy);
+    }
+
+    pub(super) fn proxy_gone(&mut self, boot: &str, at_ms: u64) {
+        let Some(index) = self.proxies.iter().position(|known| known.boot == boot) else { return };
+        let proxy = self.proxies.remove(index);
+        self.note(Event::new(at_ms, EventKind::ProxyGone).detail(proxy.name));
+    }
+
+    pub(super) fn locked(&mut self, slot: Slot, at_ms: u64) -> Result<(), Error> {
+        let (from, to) = self.phase(slot, Phase::Locked, |p| *p == Phase::Open)?;
+        self.tell_proxies(from);
+        self.note(Event::new(at_ms, EventKind::Locked).slots([slot]).path(from, to));
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::planner;
+    use crate::state::{Change, Figures};
+    use cluster::{Epoch, MigrationId, SlotCount};
+
+    const S: Slot = Slot(3);
+
+    /// Groups 1 and 2 are Pikas, 3 is ours; slot 3 is to move from 1.
+    fn state(to: u32, changes: &[Change]) -> State {
+        let groups = [1, 2, 3].map(|id| (GroupId(id), format!("n{id}:1")));
+        let mut state = State::found("c".to_owned(), SlotCount::new(30).unwrap(), &groups, 1);
+        let kinds = [1, 2].map(|id| Change::GroupIs { id: GroupId(id), kind: Kind::Pika });
+        let wanted = Change::Planned { slots: [S].into(), to: GroupId(to) };
+        let opened = Change::Opened { slot: S, id: MigrationId(7) };
+        for change in kinds.iter().chain([&wanted, &opened]).chain(changes) {
+            state.apply(change.clone(), 2).unwrap();
+        }
+        state.check().unwrap();
+        state
+    }
+
+    fn stage(state: &State) -> Option<LeavingStage> {
+        let table = state.table();
+        table.check().unwrap();
+        table.leaving.first().map(|leaving| leaving.stage)
+    }
+
+    #[test]
+    fn each_step_is_news_for_the_proxies_and_the_last_names_the_new_owner() {
+        let mut state = state(2, &[]);
+        let mut seen = vec![(stage(&state), state.version)];
+        for change in
+            [Change::Locked { slot: S }, Change::Armed { slot: S }, Change::Settled { slot: S }]
+        {
+            state.apply(change, 3).unwrap();
+            seen.push((stage(&state), state.version));
+        }
+        let stages: Vec<_> = seen.iter().map(|(stage, _)| *stage).collect();
+        use LeavingStage as L;
+        assert_eq!(stages, [Some(L::Examine), Some(L::Prepare), Some(L::Migrate), None]);
+        assert!(seen.windows(2).all(|two| two[0].1 < two[1].1), "{seen:?}");
+        assert_eq!(state.table().owner(S).unwrap().group, GroupId(2));
+        state.apply(Change::Moved { slot: S, figures: Figures::default() }, 4).unwrap();
+        assert_eq!(state.slot(S).unwrap().epoch, Epoch(2));
+    }
+
+    #[test]
+    fn what_is_locked_can_be_called_off_and_leaves_nothing_behind() {
+        let mut state = state(2, &[Change::Locked { slot: S }]);
+        let version = state.version;
+        state.apply(Change::Aborted { slots: None }, 3).unwrap();
+        assert!(stage(&state).is_none() && state.version > version, "the proxies must unlock it");
+        state.apply(Change::Whole { slot: S }, 4).unwrap();
+        assert!(state.debris.is_empty(), "no node of ours has a copy");
+        assert_eq!(state.slot(S).unwrap().group, GroupId(1));
+    }
+
+    #[test]
+    fn keys_that_are_on_their_way_are_not_called_back() {
+        let mut state = state(2, &[Change::Locked { slot: S }, Change::Armed { slot: S }]);
+        state.apply(Change::Aborted { slots: None }, 3).unwrap();
+        assert_eq!(stage(&state), Some(LeavingStage::Migrate));
+        assert_eq!(planner::abort(&state, None).unwrap().0.count, 0);
+    }
+
+    #[test]
+    fn slots_of_ours_do_not_move_to_others() {
+        let state = state(3, &[]);
+        let refused = planner::plan(&state, &"25-26".parse().unwrap(), GroupId(2)).unwrap_err();
+        assert!(refused.error.contains("25-26 are at nodes of ours"), "{refused:?}");
+        assert!(planner::plan(&state, &"4".parse().unwrap(), GroupId(3)).is_ok());
+    }
+
+    #[test]
+    fn a_proxy_joins_once_and_is_gone_by_its_boot() {
+        let mut state = state(2, &[]);
+        let proxy = ProxyRecord { name: "m/p:1".to_owned(), boot: "b".to_owned() };
+        for _ in 0..2 {
+            state.apply(Change::ProxyJoined { proxy: proxy.clone() }, 3).unwrap();
+        }
+        assert_eq!(state.proxies.len(), 1);
+        let kept: State = serde_json::from_slice(&serde_json::to_vec(&state).unwrap()).unwrap();
+        assert_eq!(kept, state);
+        state.apply(Change::ProxyGone { boot: "b".to_owned() }, 4).unwrap();
+        assert!(state.proxies.is_empty());
+    }
+}

@@ -1,0 +1,97 @@
+//! Tells the controller, once a second and whenever there is news, how far this proxy is with slots that leave nodes which are not ours.
+//!
+//! It tells before the proxy takes any table: from then on the controller waits for its word.
+
+use crate::proxy_role::kernel;
+use cluster::Table;
+use control::Client;
+use control::docs::{ProxyReport, ProxySays, ProxyWord};
+use proxy::follow::{Follow, Says};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::time::{sleep, timeout};
+
+/// Between two words; the controller takes a proxy for away after some of them.
+const PERIOD: Duration = Duration::from_secs(1);
+
+/// The pause after a word that was not heard.
+const PAUSE: Duration = Duration::from_millis(200);
+
+/// How long a proxy that ends tries to say so.
+const LEAVE_TIME: Duration = Duration::from_secs(2);
+
+#[derive(Clone)]
+pub(super) struct Reporter {
+    client: Client,
+    name: String,
+    boot: String,
+    follow: Arc<Follow>,
+}
+
+impl Reporter {
+    /// The reporter of a proxy that listens there.
+    pub(super) fn new(client: Client, listen: &str, follow: Arc<Follow>) -> Self {
+        let name = format!("{}/{listen}", kernel("hostname"));
+        Self { client, name, boot: format!("{:032x}", rand::random::<u128>()), follow }
+    }
+
+    /// Joins, follows the tables, and reports, for ever.
+    pub(super) async fn run(self, tables: watch::Receiver<Arc<Table>>) {
+        let first = self.tell().await;
+        tokio::join!(self.follow.run(tables, first), self.report());
+    }
+
+    async fn report(&self) {
+        loop {
+            let _ = timeout(PERIOD, self.follow.told.notified()).await;
+            self.tell().await;
+        }
+    }
+
+    /// Says all there is to say until it is heard; returns the version of the controller's table.
+    async fn tell(&self) -> u64 {
+        let mut complained = false;
+        loop {
+            let report = ProxyReport {
+                name: self.name.clone(),
+                boot: self.boot.clone(),
+                is_gone: false,
+                words: self.follow.words().into_iter().map(word).collect(),
+            };
+            match self.client.report_proxy(&report).await {
+                Ok(heard) => return heard.table_version,
+                Err(error) if !complained => {
+                    complained = true;
+                    tracing::warn!(%error, "the controller does not hear this proxy; trying again");
+                }
+                Err(_) => {}
+            }
+            sleep(PAUSE).await;
+        }
+    }
+
+    /// This proxy serves nobody any more.
+    pub(super) async fn take_leave(&self) {
+        let (name, boot) = (self.name.clone(), self.boot.clone());
+        let report = ProxyReport { name, boot, is_gone: true, words: Vec::new() };
+        let told = timeout(LEAVE_TIME, self.client.report_proxy(&report)).await;
+        if !matches!(told, Ok(Ok(_))) {
+            tracing::warn!(
+                proxy = self.name,
+                "the controller was not told that this proxy ends: it waits for it until it is started again, or `slipway forget-proxy`"
+            );
+        }
+    }
+}
+
+fn word(word: proxy::follow::Word) -> ProxyWord {
+    let what = match word.says {
+        Says::Wait => ProxySays::Wait,
+        Says::Ready => ProxySays::Ready,
+        Says::Locked => ProxySays::Locked,
+        Says::Arrived => ProxySays::Arrived,
+        Says::Refused => ProxySays::Refused,
+    };
+    ProxyWord { id: word.id, what, keys: word.keys, why: word.why }
+}
