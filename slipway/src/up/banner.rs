@@ -70,7 +70,7 @@ fn example(status: &Status) -> (String, u32) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use cluster::GroupId;
+    use cluster::{GroupId, Kind};
     use control::docs::{Group, NodeState, Stages};
 
     fn status(slots: &[usize]) -> Status {
@@ -78,6 +78,7 @@ mod tests {
             id: GroupId(id),
             addr: "a:1".to_owned(),
             node: None,
+            kind: Kind::default(),
             state: NodeState::Up,
             error: None,
             slots: *slots,
@@ -92,6 +93,7 @@ mod tests {
             pace_bytes: 0,
             troubles: Vec::new(),
             groups: slots.iter().zip(1..).map(group).collect(),
+            proxies: Vec::new(),
             slots: Stages::default(),
             plans: Vec::new(),
         }
