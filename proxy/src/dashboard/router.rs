@@ -5,15 +5,15 @@
 //! What is filled is law for plain nodes. Nodes of ours own the truth about their slots: for them it is a hint of where to ask, and neither locks
 //! nor `migrate_from` hold a request up. A settled slot is what remains of a filled slot for the workers.
 
+mod leaving;
 mod own;
 
 pub(crate) use own::Obstacle;
 
 use super::fill::{Fill, Order, Unfinished};
-use super::moves::{Counted, Moves, Stage};
+use super::moves::{Moves, Stage};
 use crate::config::Config;
 use crate::dialect::Dialect;
-use crate::foreign::examine::{Move, Path, examine, prepare};
 use crate::foreign::known::Known;
 use crate::foreign::sweep::Job;
 use crate::upstream::{Flavour, connect};
@@ -27,7 +27,6 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::task::JoinSet;
-use tokio::time::Instant;
 
 /// All slots of a proxy, as filled.
 #[derive(Debug)]
@@ -136,46 +135,6 @@ impl Router {
         self.await_moves(&leaving).await
     }
 
-    /// Waits, within the bound, until slots that leave nodes which are not ours have arrived. The dashboard starts no migration of its own before
-    /// it has our answer, and repeats a fill that is refused.
-    async fn await_moves(&self, slots: &[i64]) -> Result<(), String> {
-        let end = Instant::now() + self.config.foreign.fill_wait;
-        let mut result = Ok(());
-        for &slot in slots {
-            let arrived = match self.moves.emptied(slot, end).await {
-                Ok(()) => self.arrive(slot).await,
-                Err(why) => Err(why),
-            };
-            result = result.and(arrived);
-        }
-        result
-    }
-
-    /// Nothing of the slot is at its source any more: from now on it is just at the target.
-    async fn arrive(&self, id: i64) -> Result<(), String> {
-        let mut filling = self.filling.lock().await;
-        let Some(settled) = filling.place(id).map(|slot| slot.clone()) else { return Ok(()) };
-        let source = settled.migrate_from.clone();
-        if source.is_empty()
-            || self.moves.stage(id, &source, &settled.backend_addr) != Stage::Moving
-        {
-            return Ok(());
-        }
-        let arrived = Slot { migrate_from: String::new(), migrate_from_group_id: 0, ..settled };
-        let done = self.carry_out(&mut filling, vec![arrived]).await;
-        done.map_err(|unfinished| unfinished.why)?;
-        self.moves.arrived(id);
-        if let Ok(number) = u16::try_from(id) {
-            self.known.left(&source, cluster::Slot(number));
-        }
-        Ok(())
-    }
-
-    /// What slots that leave nodes which are not ours have brought.
-    pub(crate) fn moves(&self) -> Counted {
-        self.moves.counted()
-    }
-
     /// Routes the slots of these groups to the primaries that sentinels name; all else stays as filled.
     pub async fn switch_primaries(&self, primaries: &BTreeMap<i64, String>) -> Result<(), String> {
         let changed: Vec<Slot> =
@@ -233,86 +192,6 @@ impl Router {
         }
         self.install(taken, by);
         done.and(prepared).and(refused)
-    }
-
-    /// Whether slots move key by key from one node to the other: all that leave a node which is not ours, or go to one.
-    fn is_by_key(&self, source: &str, target: &str) -> bool {
-        let is_foreign = |dialect| matches!(dialect, Dialect::Pika | Dialect::CodisServer);
-        let source = self.dialect(source);
-        is_foreign(source) || source == Dialect::Slipway && is_foreign(self.dialect(target))
-    }
-
-    /// What is to be asked of a slot that a fill locks, for it is about to move key by key: nothing has moved yet, and it may still stay.
-    fn about_to_leave<'a>(&self, slot: &'a Slot) -> Option<Move<'a>> {
-        let (source, target) = (&slot.migrate_from, &slot.backend_addr);
-        let is_leaving = slot.locked
-            && self.is_by_key(source, target)
-            && self.moves.stage(slot.id, source, target) == Stage::None;
-        let number = u16::try_from(slot.id).ok().map(cluster::Slot)?;
-        is_leaving.then_some(Move { slot: number, source, target })
-    }
-
-    /// Makes the sources of slots that are locked now list all of their keys. A slot that cannot leave after all is unlocked, and no longer
-    /// among those that are taken.
-    async fn prepare_all(
-        &self,
-        filling: &mut Filling,
-        before: &[Slot],
-        taken: &mut Vec<Slot>,
-    ) -> Result<(), String> {
-        let mut result = Ok(());
-        for slot in taken.clone() {
-            let Some(moved) = self.about_to_leave(&slot) else { continue };
-            if let Err(refusal) = prepare(&self.config, &self.known, moved).await {
-                let why = stays(&slot, &refusal.to_string());
-                tracing::warn!(slot = slot.id, why, "a slot cannot leave its node");
-                taken.retain(|other| other.id != slot.id);
-                let as_before = before.iter().find(|other| other.id == slot.id).cloned();
-                let undone = self.carry_out(filling, as_before.into_iter().collect()).await;
-                result = result.and(undone.map_err(|unfinished| unfinished.why)).and(Err(why));
-            }
-        }
-        result
-    }
-
-    /// Refuses a slot that cannot leave its node, before it is locked.
-    async fn examine(&self, slot: &Slot) -> Result<(), String> {
-        let Some(moved) = self.about_to_leave(slot) else { return Ok(()) };
-        let source = moved.source;
-        let line = |why: String| stays(slot, &why);
-        let ready = examine(&self.config, &self.known, moved).await;
-        let ready = ready.map_err(|refusal| line(refusal.to_string()))?;
-        let keys_max = self.config.foreign.probed_keys_max;
-        if ready.path == Path::Async && ready.keys > keys_max {
-            return Err(line(format!(
-                "{source} has a password and {} keys of the slot; requests would wait for all of them to move, more than {keys_max} \
-                 (slipway_foreign_probed_keys_max) would take too long",
-                ready.keys
-            )));
-        }
-        if ready.unseen > 0 {
-            tracing::warn!(
-                slot = slot.id,
-                keys = ready.unseen,
-                "not all keys of a slot were looked at before it moves"
-            );
-        }
-        Ok(())
-    }
-
-    /// A node with a cache may remember what it no longer has.
-    fn note_leaving(&self, before: Option<&Slot>, slot: &Slot) {
-        let (Some(before), Ok(number)) = (before, u16::try_from(slot.id)) else { return };
-        for node in [&before.backend_addr, &before.migrate_from] {
-            if !node.is_empty() && *node != slot.backend_addr {
-                self.known.left(node, cluster::Slot(number));
-            }
-        }
-    }
-
-    /// What is known of nodes that are not ours.
-    pub(crate) fn known(&self) -> &Known {
-        &self.known
     }
 
     fn install(&self, filled: Vec<Slot>, by: By) {
@@ -550,8 +429,4 @@ impl Groups {
             self.primaries.insert(group, addr.to_owned());
         }
     }
-}
-
-fn stays(slot: &Slot, why: &str) -> String {
-    format!("slot {}: {why}; the slot stays where it is", slot.id)
 }
