@@ -1,12 +1,14 @@
 //! Back from a node of ours to a Pika or a codis-server: no client notices, nothing is lost, and what cannot go is refused by name.
 
-use super::world::{Node, Parts, World, name, names, not_noticed, ok};
+use super::world::{LIMIT, Node, Parts, World, name, names, not_noticed, ok};
 use codis::model::ForwardMethod;
 use codis::records::SlotState;
-use doubles::codis_server;
+use doubles::{codis_server, pika};
 use harness::double::keys_of;
+use harness::eventually;
 use harness::resp::Client;
 use protocol::frame::Value;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 const SLOT: u16 = 7;
 
@@ -304,4 +306,32 @@ fn a_key_that_does_not_arrive_stays_whole() {
     assert_eq!(ok(&mut client, &order), Value::Int(1));
     assert_eq!(ok(&mut client, &order), Value::Int(0), "it is gone");
     assert_eq!(ok(&mut source, &format!("EXISTS {key}")), Value::Int(0));
+}
+
+#[test]
+fn what_a_failed_attempt_has_left_of_a_key_that_expires_meanwhile_is_taken_away() {
+    let slow = pika::Settings { stall: Duration::from_millis(100), ..Default::default() };
+    let parts = Parts { source: Node::Ours, target: Node::Pika(slow), ..Parts::default() };
+    let world = World::start(parts);
+    let key = name("Ends", SLOT);
+    let (mut source, mut client) = (world.source.client(), link(&world));
+    // Pika is told the next whole second, which is nearly one later.
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+    ok(&mut source, &format!("RPUSH {key} v"));
+    assert_eq!(ok(&mut source, &format!("PEXPIREAT {key} {}", now * 1000 + 2100)), Value::Int(1));
+    let (host, port) = world.target.addr().rsplit_once(':').unwrap();
+    let order = |ms: u32| format!("SLOTSMGRTTAGONE {host} {port} {ms} {key}");
+    let answer = client.command(&order(20)).unwrap();
+    assert!(answer.as_error().is_some(), "{answer:?}");
+    let mut target = world.target.client();
+    eventually("part of it is there", LIMIT, || match ok(&mut target, &format!("EXISTS {key}")) {
+        Value::Int(1) => Ok(()),
+        other => Err(format!("{other:?}")),
+    });
+    eventually("it expires", LIMIT, || match ok(&mut source, &format!("EXISTS {key}")) {
+        Value::Int(0) => Ok(()),
+        other => Err(format!("{other:?}")),
+    });
+    assert_eq!(ok(&mut client, &order(5000)), Value::Int(0), "it is gone");
+    assert_eq!(ok(&mut target, &format!("EXISTS {key}")), Value::Int(0));
 }

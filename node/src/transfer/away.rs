@@ -24,7 +24,7 @@ use far::Far;
 use parcel::Parcel;
 use parking_lot::Mutex;
 use protocol::frame::Value;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::task::JoinSet;
@@ -47,6 +47,8 @@ pub(crate) struct Away {
     turns: Mutex<HashMap<Place, Arc<tokio::sync::Mutex<()>>>>,
     idle: Mutex<Vec<Far>>,
     leaving: Mutex<HashMap<Slot, Instant>>,
+    /// Keys that end in time, of which an attempt that failed may have left something at the target.
+    begun: Mutex<HashSet<Place>>,
 }
 
 /// A key of one database.
@@ -208,7 +210,11 @@ async fn move_key(shared: &Arc<Shared>, place: &Place, target: &Target) -> Resul
     let turn = away.turn(place);
     let moved = {
         let _its_turn = turn.lock().await;
-        send_until_unchanged(shared, place, target).await
+        let moved = send_until_unchanged(shared, place, target).await;
+        if moved.is_ok() {
+            away.begun.lock().remove(place);
+        }
+        moved
     };
     away.end_turn(place);
     if moved.is_err() {
@@ -246,9 +252,14 @@ async fn send(shared: &Arc<Shared>, place: &Place, target: &Target) -> Result<Se
     let slot = shared.slot_count().of(&place.key);
     let mut watches = Watches::new(shared.clone(), Hold::Held);
     watches.list.push(watch_key(shared, slot, place.db, &place.key, Hold::Held));
-    let Some(meta) = look(shared, slot, place).map_err(in_words)? else { return Ok(Sent::Gone) };
+    let Some(meta) = look(shared, slot, place).map_err(in_words)? else {
+        return clean(shared, place, target).await.map(|()| Sent::Gone);
+    };
     let mut far = shared.transfers.away.link(shared, target).await?;
     far.choose(place.db).await?;
+    if meta.expire_ms != 0 {
+        shared.transfers.away.begun.lock().insert(place.clone());
+    }
     let mut parcel = Parcel::new(place, meta, far.kind());
     while let Some(piece) = parcel.next(shared, slot).map_err(in_words)? {
         far.say(&piece.frames).await?;
@@ -271,6 +282,21 @@ async fn send(shared: &Arc<Shared>, place: &Place, target: &Target) -> Result<Se
     let deleted = deleted.map_err(in_words)?;
     shared.transfers.away.give_back(far);
     Ok(deleted)
+}
+
+/// The key has expired here: takes away what an attempt that failed may have left at the target.
+async fn clean(shared: &Arc<Shared>, place: &Place, target: &Target) -> Result<(), String> {
+    if !shared.transfers.away.begun.lock().contains(place) {
+        return Ok(());
+    }
+    let mut far = shared.transfers.away.link(shared, target).await?;
+    far.choose(place.db).await?;
+    let answer = far.ask(&[b"DEL", &place.key]).await?;
+    if answer.as_int().is_none() {
+        return Err(format!("{} answers {}", target.addr, shown(&answer)));
+    }
+    shared.transfers.away.give_back(far);
+    Ok(())
 }
 
 /// What the key is, if it is here.

@@ -98,7 +98,8 @@ impl Far {
         }
     }
 
-    async fn ask(&mut self, words: &[&[u8]]) -> Result<Value, String> {
+    /// One request and its answer.
+    pub(super) async fn ask(&mut self, words: &[&[u8]]) -> Result<Value, String> {
         let mut frame = Vec::new();
         encode_request(&mut frame, words);
         self.say(&frame).await?;

@@ -85,24 +85,29 @@ impl<'a> Parcel<'a> {
         shared: &Shared,
         slot: Slot,
     ) -> Result<Option<Piece>, CommandError> {
-        let (from, sent, mut piece) = match std::mem::replace(&mut self.stage, Stage::End) {
+        let mut piece = Piece::default();
+        let (from, sent) = match std::mem::replace(&mut self.stage, Stage::End) {
             Stage::End => return Ok(None),
-            Stage::Elements(from, sent) => (from, sent, Piece::default()),
+            Stage::Elements(from, sent) => (from, sent),
             Stage::Begin => {
-                let mut piece = Piece::default();
                 piece.say(Wanted::Any, &[b"DEL", &self.place.key]);
-                (Vec::new(), 0, piece)
+                (Vec::new(), 0)
             }
         };
+        let is_first = sent == 0;
         let rest = if self.meta.kind == Kind::String {
             self.string(shared, slot, &mut piece)?;
             None
         } else {
             self.elements(shared, slot, (&from, sent), &mut piece)?
         };
-        match rest {
-            Some((from, sent)) => self.stage = Stage::Elements(from, sent),
-            None => self.expiry(&mut piece),
+        // With the first piece, so that what a failed attempt leaves there is gone in time; with the last one again, for those behind the first
+        // make a key that is gone by then anew.
+        if is_first || rest.is_none() {
+            self.expiry(&mut piece);
+        }
+        if let Some((from, sent)) = rest {
+            self.stage = Stage::Elements(from, sent);
         }
         Ok(Some(piece))
     }
