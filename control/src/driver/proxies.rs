@@ -71,8 +71,8 @@ impl Proxies {
     }
 
     /// What each proxy of the store says of a migration.
-    fn words(&self, state: &State, id: MigrationId) -> Vec<(&ProxyWord, bool)> {
-        let of = |p: &ProxyRecord| self.seen.get(&p.boot)?.words.get(&id).map(|word| (word, true));
+    fn words(&self, state: &State, id: MigrationId) -> Vec<&ProxyWord> {
+        let of = |p: &ProxyRecord| self.seen.get(&p.boot)?.words.get(&id);
         state.proxies.iter().filter_map(of).collect()
     }
 
@@ -81,14 +81,14 @@ impl Proxies {
         let words = self.words(state, id);
         !state.proxies.is_empty()
             && words.len() == state.proxies.len()
-            && words.iter().all(|(word, _)| word.what == says)
+            && words.iter().all(|word| word.what == says)
     }
 
     /// Why a proxy refuses the slot.
     fn refusal(&self, state: &State, id: MigrationId) -> Option<String> {
         let words = self.words(state, id);
-        let refused = words.iter().find(|(word, _)| word.what == ProxySays::Refused)?;
-        Some(refused.0.why.clone().unwrap_or_else(|| "a proxy refuses it".to_owned()))
+        let refused = words.iter().find(|word| word.what == ProxySays::Refused)?;
+        Some(refused.why.clone().unwrap_or_else(|| "a proxy refuses it".to_owned()))
     }
 
     /// Keys that sweeps have moved.
