@@ -52,8 +52,8 @@ fn slots_of_pika_move_to_a_node_of_ours() {
 fn a_controller_that_dies_goes_on_with_the_moves() {
     for point in [
         "control.opened.after",
-        "control.locked.before",
-        "control.locked.after",
+        "foreign.locked.before",
+        "foreign.locked.after",
         "control.armed.before",
         "control.armed.after",
         "control.settled.before",
