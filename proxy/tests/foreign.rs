@@ -530,8 +530,7 @@ async fn the_cache_is_emptied_for_a_slot_that_comes_home_and_for_no_other() {
 async fn a_cache_that_another_proxy_has_just_emptied_is_emptied_again_and_nobody_waits() {
     let mut pair = Pair::new().await;
     assert!(pair.examine("key").await.is_ok());
-    // Another proxy.
-    pair.known = Arc::default();
+    let other = std::mem::take(&mut pair.known);
     let busy = Refusal::CacheBusy { node: pair.target.addr.clone() };
     assert!(busy.is_passing());
     let mut said = pair.examine_once("key").await;
@@ -540,6 +539,9 @@ async fn a_cache_that_another_proxy_has_just_emptied_is_emptied_again_and_nobody
     }
     assert_eq!(said, Err(busy));
     assert!(pair.examine("key").await.is_ok());
+    // Both would go on for ever if each had to begin anew whenever the other had.
+    pair.known = other;
+    assert!(pair.examine_once("key").await.is_ok());
 }
 
 #[tokio::test]

@@ -94,19 +94,19 @@ impl Moves {
         self.moves.lock().insert(slot, began);
     }
 
-    /// The slot is filled as something else.
-    pub(crate) fn forget(&self, slot: i64) {
-        if let Some(m) = self.moves.lock().remove(&slot) {
-            self.moved.fetch_add(m.progress.borrow().moved, Relaxed);
-            if !m.is_over {
-                tracing::warn!(
-                    slot,
-                    source = m.job.source,
-                    target = m.job.target,
-                    "a slot was filled anew before all of it had moved: what had moved is at the target"
-                );
-            }
+    /// The slot is filled as something else. Returns the node to which it was moving.
+    pub(crate) fn forget(&self, slot: i64) -> Option<String> {
+        let m = self.moves.lock().remove(&slot)?;
+        self.moved.fetch_add(m.progress.borrow().moved, Relaxed);
+        if !m.is_over {
+            tracing::warn!(
+                slot,
+                source = m.job.source,
+                target = m.job.target,
+                "a slot was filled anew before all of it had moved: what had moved is at the target"
+            );
         }
+        Some(m.job.target.clone())
     }
 
     /// Nothing is to be moved any more.

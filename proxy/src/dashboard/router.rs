@@ -186,7 +186,7 @@ impl Router {
                 }
                 // The node itself moves it.
                 Some(_) => {}
-                None if slot.migrate_from.is_empty() => self.moves.forget(slot.id),
+                None if slot.migrate_from.is_empty() => self.forget(slot),
                 None => {}
             }
         }

@@ -12,7 +12,7 @@ use cluster::Slot;
 use dashmap::DashMap;
 use parking_lot::Mutex;
 use protocol::frame::Value;
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
@@ -30,6 +30,10 @@ const RELOAD_MAX: Duration = Duration::from_hours(24);
 /// Between two looks at a cache that is being emptied, and how many.
 const CACHE_PAUSE: Duration = Duration::from_millis(2);
 const CACHE_LOOKS: usize = 100;
+/// How a cache is marked that is being emptied or just was, and for how long at most: Pika takes the mark back every 10 s, when nothing keeps it
+/// from doing so.
+const MARK: &str = "Clear";
+const MARK_MAX: Duration = Duration::from_mins(5);
 /// What the thread that empties a cache may take to begin where its beginning cannot be seen.
 const CACHE_BEGINS: Duration = Duration::from_millis(100);
 
@@ -81,35 +85,44 @@ enum Index {
     Whole,
 }
 
-/// A node's read cache.
-#[derive(Debug, Default, PartialEq, Eq)]
-enum Cache {
-    #[default]
-    Unknown,
-    /// It was told at this moment to be emptied, and whether that has begun does not show; these have left since.
-    Told(Instant, BTreeSet<Slot>),
-    /// It has nothing of other slots than these, which have left since it was emptied.
-    Without(BTreeSet<Slot>),
+/// What a node's read cache may still have.
+#[derive(Debug)]
+struct Cache {
+    /// Since when it is watched which slots leave the node: any may have been there before.
+    watched: Instant,
+    /// When slots have last left.
+    left: HashMap<Slot, Instant>,
+    /// When somebody has last had it emptied, and when that has certainly begun: from then on it has nothing that was there before the former.
+    emptied: Option<(Instant, Instant)>,
+}
+
+impl Default for Cache {
+    fn default() -> Self {
+        Self { watched: Instant::now(), left: HashMap::new(), emptied: None }
+    }
 }
 
 impl Cache {
-    /// Whether it has nothing of the slot.
+    /// Whether it has nothing of a slot that is not at the node.
     fn is_without(&self, slot: Slot) -> bool {
-        match self {
-            Self::Unknown => false,
-            Self::Told(told, left) => told.elapsed() >= CACHE_BEGINS && !left.contains(&slot),
-            Self::Without(left) => !left.contains(&slot),
-        }
+        let left = self.left.get(&slot).copied().unwrap_or(self.watched);
+        self.emptied.is_some_and(|(told, _)| left <= told) && !self.is_being_emptied()
+    }
+
+    fn is_being_emptied(&self) -> bool {
+        self.emptied.is_some_and(|(_, begun)| begun > Instant::now())
+    }
+
+    fn was_emptied(&mut self, told: Instant, begun: Instant) {
+        self.emptied = self.emptied.max(Some((told, begun)));
     }
 }
 
 impl Known {
     /// A slot has left the node, or has been filled with another one.
     pub fn left(&self, node: &str, slot: Slot) {
-        if let Some(mut memory) = self.nodes.get_mut(node)
-            && let Cache::Told(_, left) | Cache::Without(left) = &mut memory.cache
-        {
-            left.insert(slot);
+        if let Some(mut memory) = self.nodes.get_mut(node) {
+            memory.cache.left.insert(slot, Instant::now());
         }
     }
 
@@ -211,7 +224,7 @@ impl Known {
             return;
         }
         memory.index = Index::Unknown;
-        memory.cache = Cache::Unknown;
+        memory.cache = Cache::default();
         memory.run_id.clone_from(&node.run_id);
     }
 
@@ -223,31 +236,57 @@ impl Known {
         node: &Node,
         slot: Slot,
     ) -> Result<(), Refusal> {
-        if node.dialect != crate::Dialect::Pika
-            || self.nodes.get(&node.addr).is_some_and(|memory| memory.cache.is_without(slot))
-        {
+        if node.dialect != crate::Dialect::Pika {
             return Ok(());
         }
         let addr = node.addr.clone();
-        let was_told = |memory: &Memory| matches!(&memory.cache, Cache::Told(told, _) if told.elapsed() < CACHE_BEGINS);
-        if self.nodes.get(&addr).is_some_and(|memory| was_told(&memory)) {
-            return Err(Refusal::CacheBusy { node: addr });
+        let cache = || self.nodes.entry(addr.clone()).or_default().map(|memory| &mut memory.cache);
+        if cache().is_without(slot) {
+            return Ok(());
         }
-        let cleared = clear(link).await;
-        let cleared = cleared
-            .map_err(|error| Refusal::Unreachable { node: addr.clone(), why: error.to_string() })?;
-        let mut memory = self.nodes.entry(addr.clone()).or_default();
-        match cleared {
-            Cleared::Seen => {
-                memory.cache = Cache::Without(BTreeSet::new());
-                Ok(())
+        let busy = Refusal::CacheBusy { node: addr.clone() };
+        let failed =
+            |error: LinkError| Refusal::Unreachable { node: addr.clone(), why: error.to_string() };
+        let now = Instant::now();
+        let before = mark(link).await.map_err(failed)?;
+        let mut may_be_marked = false;
+        match before.as_deref() {
+            // Versions without a cache do not know the section.
+            None | Some("Disable") => {
+                cache().was_emptied(now, now);
+                return Ok(());
             }
-            Cleared::Told => {
-                memory.cache = Cache::Told(Instant::now(), BTreeSet::new());
-                Err(Refusal::CacheBusy { node: addr })
+            // Somebody else has emptied it: that will do for a slot that left long ago.
+            Some(MARK) => {
+                if let Some(told) = now.checked_sub(MARK_MAX) {
+                    cache().was_emptied(told, told);
+                }
+                if cache().is_without(slot) {
+                    return Ok(());
+                }
+                may_be_marked = true;
             }
-            Cleared::Not => Err(Refusal::CacheBusy { node: addr }),
+            Some(_) => {}
         }
+        if cache().is_being_emptied() {
+            return Err(busy);
+        }
+        let answer = link.ask(&[b"CLEARCACHE"]).await.map_err(failed)?;
+        if answer.as_error().is_some() {
+            return Err(busy);
+        }
+        if may_be_marked {
+            cache().was_emptied(now, Instant::now() + CACHE_BEGINS);
+            return Err(busy);
+        }
+        for _ in 0..CACHE_LOOKS {
+            if mark(link).await.map_err(failed)?.as_deref() == Some(MARK) {
+                cache().was_emptied(now, now);
+                return Ok(());
+            }
+            sleep(CACHE_PAUSE).await;
+        }
+        Err(busy)
     }
 }
 
@@ -266,39 +305,8 @@ impl Keys {
     }
 }
 
-/// What came of emptying a cache.
-enum Cleared {
-    Seen,
-    /// It was told; whether it has begun does not show.
-    Told,
-    Not,
-}
-
-/// Empties a cache. CLEARCACHE answers before anything is done; a cache that is marked as being emptied answers nothing any more. The mark
-/// stays for some seconds after it has been emptied.
-async fn clear(link: &mut Link) -> Result<Cleared, LinkError> {
-    let before = mark(link).await?;
-    // Versions without a cache do not know the section.
-    if before.as_deref().is_none_or(|mark| mark == "Disable") {
-        return Ok(Cleared::Seen);
-    }
-    let answer = link.ask(&[b"CLEARCACHE"]).await?;
-    if answer.as_error().is_some() {
-        return Ok(Cleared::Not);
-    }
-    // Somebody else has emptied it just now.
-    if before.as_deref() == Some("Clear") {
-        return Ok(Cleared::Told);
-    }
-    for _ in 0..CACHE_LOOKS {
-        if mark(link).await?.as_deref() == Some("Clear") {
-            return Ok(Cleared::Seen);
-        }
-        sleep(CACHE_PAUSE).await;
-    }
-    Ok(Cleared::Not)
-}
-
+/// What the node says of its cache. CLEARCACHE answers before anything is done; a cache that is marked as being emptied answers nothing any
+/// more. The mark stays for some seconds after it has been emptied.
 async fn mark(link: &mut Link) -> Result<Option<String>, LinkError> {
     let answer = link.ask(&[b"INFO", b"cache"]).await?;
     Ok(super::examine::line(&answer, "cache_status:"))

@@ -114,11 +114,24 @@ impl Router {
         result
     }
 
-    /// A node with a cache may remember what it no longer has.
+    /// A slot moves no longer.
+    pub(super) fn forget(&self, slot: &Slot) {
+        let target = self.moves.forget(slot.id).filter(|target| *target != slot.backend_addr);
+        if let (Some(target), Ok(number)) = (target, u16::try_from(slot.id)) {
+            self.known.left(&target, cluster::Slot(number));
+        }
+    }
+
+    /// A node with a cache may remember what it no longer has. Of a slot that was locked and has not begun to move, its target has seen nothing.
     pub(super) fn note_leaving(&self, before: Option<&Slot>, slot: &Slot) {
         let (Some(before), Ok(number)) = (before, u16::try_from(slot.id)) else { return };
-        for node in [&before.backend_addr, &before.migrate_from] {
-            if !node.is_empty() && *node != slot.backend_addr {
+        let (source, target) = (&before.migrate_from, &before.backend_addr);
+        let was_only_locked = before.locked
+            && !source.is_empty()
+            && self.moves.stage(before.id, source, target) == Stage::None;
+        for node in [target, source] {
+            let had_nothing = was_only_locked && node == target;
+            if !node.is_empty() && *node != slot.backend_addr && !had_nothing {
                 self.known.left(node, cluster::Slot(number));
             }
         }
