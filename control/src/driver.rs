@@ -229,9 +229,11 @@ impl Driver {
 
     fn wake_at(&self) -> Instant {
         let now = Instant::now();
-        let busy = |id: GroupId| self.state.migrations().any(|(_, m)| m.from == id || m.to == id);
-        let polls =
-            self.peers.iter().filter(|(id, p)| p.is_free() && busy(**id)).map(|(_, p)| p.poll_at());
+        let poll = |(id, peer): (&GroupId, &Peer)| {
+            let at = self.look_at(*id, now).filter(|_| peer.is_free())?;
+            Some(at.max(peer.polled_at + self.limits.poll_time))
+        };
+        let polls = self.peers.iter().filter_map(poll);
         let store = self.store_error.as_ref().map(|(_, at)| *at);
         let retry = self.retry_at.values().chain(self.debris_at.values()).copied();
         // Whatever follows from the store alone.

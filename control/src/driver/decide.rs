@@ -17,7 +17,7 @@ use tokio::time::Instant;
 const RETRY_PAUSE_MAX: Duration = Duration::from_mins(1);
 
 /// Slots of nodes that are not ours which are looked at while others are on their way, for each pair of groups: clients do not notice.
-const LOOKED_AT_AHEAD: usize = 2;
+const LOOKED_AT_AHEAD: usize = 1;
 
 /// Nodes that have been away for too long, with the reason.
 pub(super) type Lost = BTreeMap<GroupId, String>;
