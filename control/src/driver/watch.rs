@@ -297,3 +297,40 @@ impl Side {
         self.report.as_ref()?.error.as_deref()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use cluster::{Epoch, GroupId};
+
+    const POLL: Duration = Duration::from_millis(10);
+
+    #[test]
+    fn a_copy_that_goes_on_is_asked_for_ever_less_often_until_something_turns() {
+        let now = Instant::now();
+        let (from, to) = (GroupId(1), GroupId(2));
+        let phase = Phase::Open;
+        let mut moving =
+            Moving { id: MigrationId(1), from, to, epoch: Epoch(2), phase, opened_ms: 0 };
+        let mut watch = Watch::new(&moving, now);
+        assert_eq!(watch.look_at(Role::Source, now), now, "at once");
+        let told = |watch: &mut Watch, phase, times| {
+            for _ in 0..times {
+                let report = Report { phase, ..Report::default() };
+                let saw = watch.saw(Role::Source, report, now);
+                watch.side(Role::Source).told(saw, now, POLL);
+            }
+            watch.look_at(Role::Source, now) - now
+        };
+        assert_eq!(told(&mut watch, NodePhase::Copying, 1), POLL);
+        assert_eq!(told(&mut watch, NodePhase::Copying, 2), POLL * 9 / 4);
+        assert_eq!(told(&mut watch, NodePhase::Copying, 20), POLL * COPYING_PAUSE_MAX);
+        assert!(watch.is_nearly_due(Role::Source, now + POLL * COPYING_PAUSE_MAX / 2));
+        assert!(!watch.is_nearly_due(Role::Source, now));
+        assert_eq!(told(&mut watch, NodePhase::Copied, 1), POLL);
+        assert_eq!(told(&mut watch, NodePhase::Copied, 20), POLL * OTHER_PAUSE_MAX);
+        moving.phase = Phase::Armed;
+        watch.follow(&moving, now);
+        assert_eq!(watch.look_at(Role::Source, now), now, "the store has another phase");
+    }
+}
