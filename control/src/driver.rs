@@ -58,6 +58,7 @@ pub(crate) struct Driver {
     retry_at: HashMap<Slot, Instant>,
     debris_at: HashMap<MigrationId, Instant>,
     proxies: Proxies,
+    born: Instant,
     /// What nodes have said that the store must know.
     found: Vec<Change>,
     /// Why the store did not take the last batch, and when it is tried again.
@@ -124,6 +125,7 @@ impl Driver {
             retry_at: HashMap::new(),
             debris_at: HashMap::new(),
             proxies: Proxies::default(),
+            born: now,
             found: Vec::new(),
             store_error: None,
             health: parts.health,
@@ -234,7 +236,8 @@ impl Driver {
         let retry = self.retry_at.values().chain(self.debris_at.values()).copied();
         // Whatever follows from the store alone.
         let is_due = |m: &Moving| {
-            matches!(m.phase, Phase::Settled | Phase::Undo { .. }) && !self.state.is_ours(m.from)
+            matches!(m.phase, Phase::Settled | Phase::Undo { .. })
+                && self.state.is_by_proxies(m.from, m.to)
         };
         let due = self.store_error.is_none() && self.state.migrations().any(|(_, m)| is_due(m));
         let due = due.then(|| now + self.limits.poll_time);

@@ -53,16 +53,6 @@ pub fn plan(
         return Err(refusal(error, &what_to_do));
     }
     let mut leaving: BTreeMap<GroupId, Vec<Slot>> = BTreeMap::new();
-    let stuck: SlotRanges = slots
-        .iter()
-        .filter(|s| state.slot(*s).is_some_and(|r| r.group != to && state.is_ours(r.group)))
-        .filter(|_| !state.is_ours(to))
-        .collect();
-    if !stuck.is_empty() {
-        let error =
-            format!("slots {stuck} are at nodes of ours, and group {to}'s node is not ours");
-        return Err(refusal(error, "slots of ours move to nodes of ours only: name such a group"));
-    }
     let (mut there, mut under_way) = (Vec::new(), Vec::new());
     for slot in slots.iter() {
         let Some(record) = state.slot(slot) else { continue };
@@ -126,11 +116,11 @@ pub fn resume(
 
 /// "Call these moves off", or all.
 pub fn abort(state: &State, slots: Option<&SlotRanges>) -> Result<(SlotsChanged, Change), Refusal> {
-    // Keys that have left a node which is not ours do not go back.
+    // Keys that have left by the proxies do not go back.
     let is_tidying = |r: &SlotRecord| {
         r.moving.as_ref().is_some_and(|m| match m.phase {
             Phase::Settled => true,
-            Phase::Armed => !state.is_ours(m.from),
+            Phase::Armed => state.is_by_proxies(m.from, m.to),
             _ => false,
         })
     };

@@ -50,8 +50,8 @@ impl Driver {
         lost: &Lost,
         now: Instant,
     ) -> Option<Step> {
-        if !self.state.is_ours(moving.from) {
-            return Some(self.next_of_stranger(slot, moving, lost, now));
+        if self.state.is_by_proxies(moving.from, moving.to) {
+            return Some(self.next_by_proxies(slot, moving, lost, now));
         }
         let record = self.state.slot(slot)?;
         let paused = self.state.paused
@@ -76,7 +76,7 @@ impl Driver {
             Mark::CalledOff(reason) => vec![Change::CalledOff { slot, reason }],
             Mark::Moved => {
                 let mut figures = self.watches.get(&slot).map(Watch::figures).unwrap_or_default();
-                if !self.state.is_ours(moving.from) {
+                if self.state.is_by_proxies(moving.from, moving.to) {
                     figures.keys = self.proxies.keys(moving.id);
                     self.peers.values_mut().for_each(|peer| peer.slots_are_new = true);
                 }
@@ -141,7 +141,6 @@ impl Driver {
         let under_way = || state.migrations().map(|(_, m)| m);
         let mut window = Window::new(self.limits.slots_moving_max, under_way());
         let mut narrow = Window::new(self.limits.foreign_slots_moving_max, under_way());
-        let have_proxies = self.proxies.are_all_there(&state, &self.limits, now);
         let is_up = |group: &GroupId| self.peers.get(group).is_some_and(|p| p.status == Status::Up);
         for (slot, record) in state.records() {
             let Some(to) = record.wanted().map(|w| w.to) else { continue };
@@ -152,9 +151,10 @@ impl Driver {
                 && !self.retry_at.contains_key(&slot)
                 && !littered.contains(&(slot, to))
                 && !adopted.contains(&slot);
-            let is_ours = state.is_ours(record.group);
-            let window = if is_ours { &mut window } else { &mut narrow };
-            if ready && (is_ours || have_proxies) && window.enter(record.group, to) {
+            let by_proxies = state.is_by_proxies(record.group, to);
+            let window = if by_proxies { &mut narrow } else { &mut window };
+            let may = !by_proxies || self.may_go_by_proxies(record.group, to, now);
+            if ready && may && window.enter(record.group, to) {
                 batch.push(Change::Opened { slot, id: MigrationId(rand::random()) });
             }
         }
