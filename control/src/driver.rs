@@ -252,6 +252,7 @@ impl Driver {
     fn show(&self) {
         let up = |(id, peer): (&GroupId, &Peer)| (*id, peer.status == Status::Up);
         self.metrics.picture(&self.state, self.peers.iter().map(up));
+        self.metrics.proxies(&self.proxies.present(&self.state, &self.limits, Instant::now()));
     }
 }
 

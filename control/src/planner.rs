@@ -53,6 +53,7 @@ pub fn plan(
         return Err(refusal(error, &what_to_do));
     }
     let mut leaving: BTreeMap<GroupId, Vec<Slot>> = BTreeMap::new();
+    check_kinds(state, slots, to)?;
     let (mut there, mut under_way) = (Vec::new(), Vec::new());
     for slot in slots.iter() {
         let Some(record) = state.slot(slot) else { continue };
@@ -78,6 +79,23 @@ pub fn plan(
         slots: slots.len(),
     };
     Ok((planned, Change::Planned { slots: slots.iter().collect(), to }))
+}
+
+/// Nodes that are not ours move slots to such as they are, or to ours.
+fn check_kinds(state: &State, slots: &SlotRanges, to: GroupId) -> Result<(), Refusal> {
+    let kind = |group| state.group(group).map(|g| g.kind).unwrap_or_default();
+    let target = kind(to);
+    let is_far = |r: &SlotRecord| {
+        let source = kind(r.group);
+        source != target && !source.is_ours() && !target.is_ours()
+    };
+    let stuck: SlotRanges =
+        slots.iter().filter(|slot| state.slot(*slot).is_some_and(is_far)).collect();
+    if stuck.is_empty() {
+        return Ok(());
+    }
+    let error = format!("slots {stuck} are at nodes of another kind than group {to}'s");
+    Err(refusal(error, "move them to a group of ours first, and from there"))
 }
 
 /// Whether a move of the slot to `to` would cross one that is wanted or under way.

@@ -1,6 +1,8 @@
 //! Slots of Pika move under our own controller: `slipway migrate`, no codis-dashboard, and no client notices.
 
+mod adopt;
 mod back;
+mod codis_server;
 mod world;
 
 use super::world::{LIMIT, Node, name, not_noticed, ok};

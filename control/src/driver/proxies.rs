@@ -19,6 +19,7 @@ use super::decide::Lost;
 use super::{Denied, Driver, Peer};
 use crate::config::Limits;
 use crate::docs::{Proxy, ProxyForget, ProxyHeard, ProxyReport, ProxySays, ProxyWord};
+use crate::metrics::Present;
 use crate::planner::refusal;
 use crate::state::{Change, Moving, Phase, ProxyRecord, SlotRecord, State, WantStatus};
 use crate::step::{Mark, Step};
@@ -76,6 +77,22 @@ impl Proxies {
         state.proxies.iter().filter_map(of).collect()
     }
 
+    /// How many there are, and whose word is waited for.
+    pub(super) fn present(&self, state: &State, limits: &Limits, now: Instant) -> Present {
+        let is_away = |p: &&ProxyRecord| self.silence(&p.boot, now) >= limits.proxy_away_max;
+        let away = state.proxies.iter().filter(is_away).count();
+        let by_proxies = state.migrations().filter(|(_, m)| state.is_by_proxies(m.from, m.to));
+        let asked: Vec<_> =
+            by_proxies.filter_map(|(_, m)| Some((m.id, awaited(&m.phase)?))).collect();
+        let owes = |p: &&ProxyRecord| {
+            let words = self.seen.get(&p.boot).map(|seen| &seen.words);
+            let said = |id| words.and_then(|words| words.get(id)).map(|word| word.what);
+            asked.iter().any(|(id, what)| said(id) != Some(*what))
+        };
+        let awaited = state.proxies.iter().filter(owes).count();
+        Present { heard: state.proxies.len() - away, away, awaited }
+    }
+
     /// Whether every proxy of the store says this of a migration.
     fn all_say(&self, state: &State, id: MigrationId, says: ProxySays) -> bool {
         let words = self.words(state, id);
@@ -112,6 +129,16 @@ impl Proxies {
             }
         };
         state.proxies.iter().map(view).collect()
+    }
+}
+
+/// What each proxy is to say of a migration in this phase.
+fn awaited(phase: &Phase) -> Option<ProxySays> {
+    match phase {
+        Phase::Open => Some(ProxySays::Ready),
+        Phase::Locked => Some(ProxySays::Locked),
+        Phase::Armed => Some(ProxySays::Arrived),
+        Phase::Settled | Phase::Undo { .. } => None,
     }
 }
 

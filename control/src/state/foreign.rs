@@ -165,6 +165,14 @@ mod tests {
     }
 
     #[test]
+    fn slots_do_not_move_between_strangers_of_two_kinds() {
+        let kind = Change::GroupIs { id: GroupId(2), kind: Kind::CodisServer };
+        let state = state(3, &[kind]);
+        let refused = planner::plan(&state, &"4-5".parse().unwrap(), GroupId(2)).unwrap_err();
+        assert!(refused.error.contains("slots 4-5 are at nodes of another kind"), "{refused:?}");
+    }
+
+    #[test]
     fn a_proxy_joins_once_and_is_gone_by_its_boot() {
         let mut state = state(2, &[]);
         let proxy = ProxyRecord { name: "m/p:1".to_owned(), boot: "b".to_owned() };

@@ -54,15 +54,21 @@ pub(super) struct World {
     _turn: Turn,
 }
 
-fn control_file(admin: &str, directory: &TempDir, nodes: &[Node], servers: &[Server]) -> String {
+/// The file of a controller of these groups: kind and address.
+fn control_file(admin: &str, directory: &TempDir, groups: &[(String, String)]) -> String {
     let data = directory.path().join("control");
     let mut text = format!("data = \"{}\"\nlisten = \"{admin}\"\nslots = 1024\n", data.display());
     text.push_str("[limits]\nproxy_away_ms_max = 1500\nretry_pause_ms = 50\n");
-    for (id, (node, server)) in (1..).zip(nodes.iter().zip(servers)) {
-        let (addr, kind) = (server.addr(), kind(node));
+    for (id, (kind, addr)) in (1..).zip(groups) {
         write!(text, "[[group]]\nid = {id}\naddr = \"{addr}\"\nkind = \"{kind}\"\n").unwrap();
     }
     text
+}
+
+fn groups(nodes: &[Node], servers: &[Server]) -> Vec<(String, String)> {
+    let group =
+        |(node, server): (&Node, &Server)| (kind(node).to_owned(), server.addr().to_owned());
+    nodes.iter().zip(servers).map(group).collect()
 }
 
 fn kind(node: &Node) -> &'static str {
@@ -91,7 +97,7 @@ impl World {
         let server = |(at, node)| Server::start(node, &format!("node{}", at + 1), &directory);
         let servers: Vec<Server> = parts.groups.iter().enumerate().map(server).collect();
         let admin = free_addr();
-        let text = control_file(&admin, &directory, &parts.groups, &servers);
+        let text = control_file(&admin, &directory, &groups(&parts.groups, &servers));
         let process = |name: &str, role: &str, text: &str| {
             let file = directory.path().join(format!("{name}.toml"));
             std::fs::write(&file, text).unwrap();
@@ -117,10 +123,18 @@ impl World {
 
     /// The controller is started anew with one more group.
     pub(super) fn add_group(&mut self, node: &Node) {
+        self.add_group_as(node, kind(node));
+    }
+
+    /// The same, and the file says that it is of this kind.
+    pub(super) fn add_group_as(&mut self, node: &Node, kind: &str) {
+        let mut groups = groups(&self.nodes, &self.servers);
         let name = format!("node{}", self.servers.len() + 1);
-        self.servers.push(Server::start(node, &name, &self.directory));
+        let server = Server::start(node, &name, &self.directory);
+        groups.push((kind.to_owned(), server.addr().to_owned()));
+        self.servers.push(server);
         self.nodes.push(node.clone());
-        let text = control_file(&self.admin, &self.directory, &self.nodes, &self.servers);
+        let text = control_file(&self.admin, &self.directory, &groups);
         std::fs::write(self.directory.path().join("control.toml"), text).unwrap();
         self.control.stop();
         self.control.start("");
