@@ -59,6 +59,8 @@ pub(crate) struct Driver {
     debris_at: HashMap<MigrationId, Instant>,
     proxies: Proxies,
     born: Instant,
+    /// Nodes want a password: then a Pika migrates by itself, one slot at a time.
+    has_password: bool,
     /// What nodes have said that the store must know.
     found: Vec<Change>,
     /// Why the store did not take the last batch, and when it is tried again.
@@ -126,6 +128,7 @@ impl Driver {
             debris_at: HashMap::new(),
             proxies: Proxies::default(),
             born: now,
+            has_password: config.password.is_some(),
             found: Vec::new(),
             store_error: None,
             health: parts.health,

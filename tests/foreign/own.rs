@@ -3,6 +3,7 @@
 mod adopt;
 mod back;
 mod codis_server;
+mod passwords;
 mod world;
 
 use super::world::{LIMIT, Node, name, not_noticed, ok};

@@ -7,7 +7,7 @@ use super::{Driver, Peer, Status, Watch};
 use crate::driver::now_ms;
 use crate::state::{Change, Moving, Phase, WantStatus};
 use crate::step::{Mark, Step};
-use cluster::{GroupId, MigrationId, Slot};
+use cluster::{GroupId, Kind, MigrationId, Slot};
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -141,6 +141,11 @@ impl Driver {
         let under_way = || state.migrations().map(|(_, m)| m);
         let mut window = Window::new(self.limits.slots_moving_max, under_way());
         let mut narrow = Window::new(self.limits.foreign_slots_moving_max, under_way());
+        // Who migrates by itself, and has a slot to migrate already.
+        let by_itself = |group: GroupId| {
+            self.has_password && state.group(group).is_some_and(|g| g.kind == Kind::Pika)
+        };
+        let mut busy: HashSet<GroupId> = under_way().map(|m| m.from).collect();
         let is_up = |group: &GroupId| self.peers.get(group).is_some_and(|p| p.status == Status::Up);
         for (slot, record) in state.records() {
             let Some(to) = record.wanted().map(|w| w.to) else { continue };
@@ -153,8 +158,11 @@ impl Driver {
                 && !adopted.contains(&slot);
             let by_proxies = state.is_by_proxies(record.group, to);
             let window = if by_proxies { &mut narrow } else { &mut window };
-            let may = !by_proxies || self.may_go_by_proxies(record.group, to, now);
+            let may = !by_proxies
+                || self.may_go_by_proxies(record.group, to, now)
+                    && !(by_itself(record.group) && busy.contains(&record.group));
             if ready && may && window.enter(record.group, to) {
+                busy.insert(record.group);
                 batch.push(Change::Opened { slot, id: MigrationId(rand::random()) });
             }
         }

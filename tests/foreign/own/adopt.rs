@@ -77,7 +77,14 @@ fn groups_of_pika_are_taken_over_with_their_slots_and_given_back() {
     assert_eq!(ok(&mut client, &format!("GET {moved}")).as_str(), Some("v"));
     assert_eq!(ok(&mut world.source.client(), &format!("GET {moved}")).as_str(), Some("v"));
     assert!(proxy.stop().success() && control.stop().success());
+    // The dashboard and its proxies first, and then its records.
+    world.dashboard.force_remove_proxy(&world.models[0].token).unwrap();
+    world.proxies[0].process.start("");
+    eventually("the dashboard has a proxy", LIMIT, || {
+        world.dashboard.create_proxy(&world.proxies[0].admin)
+    });
     tool(&format!("{adopt} --back")).unwrap();
+    assert_eq!(ok(&mut world.client(), &format!("GET {moved}")).as_str(), Some("v"));
     let groups = |id| world.store.records().slot(id).group_id;
     assert_eq!([6, 7, 700].map(groups), [2, 1, 1]);
 }

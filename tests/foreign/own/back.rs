@@ -2,13 +2,9 @@
 
 use super::super::back::{SLOT, fill, value};
 use super::super::world::{LIMIT, Node, name, not_noticed, ok};
-use super::world::{Parts, SLOTS, World};
+use super::world::{Parts, SLOTS, WITHOUT_TTL, World};
 use harness::eventually;
 use protocol::frame::Value;
-
-/// Each move of a Pika costs a time to live a second or so, and the load allows for one move.
-const WITHOUT_TTL: &str =
-    "--mix strings=4,counters=2,hashes=3,lists=3,sets=2,zsets=2,multi=2,missing=1";
 
 /// Under load the slots go this way, from group 1 on.
 fn goes(groups: &[Node], way: &[u32]) {

@@ -1,14 +1,12 @@
 //! Slots of codis-server under our own controller.
 
 use super::super::back::{fill, value};
-use super::super::world::{Node, not_noticed, ok};
-use super::world::{Parts, SLOTS, World};
+use super::super::world::{Node, name, not_noticed, ok};
+use super::world::{Parts, SLOTS, WITHOUT_TTL, World};
 use crate::size::size;
 use doubles::codis_server::Settings;
 use protocol::frame::Value;
 use std::time::Duration;
-
-use super::super::world::name;
 
 /// Under load, with a big key, the slots go this way from group 1 on.
 fn goes(groups: &[Node], way: &[u32]) {
@@ -19,7 +17,7 @@ fn goes(groups: &[Node], way: &[u32]) {
         let members: Vec<String> = (at..at + 500).map(|n| format!("{n} member{n}")).collect();
         ok(&mut client, &format!("ZADD {big} {}", members.join(" ")));
     }
-    let load = world.load(0, "");
+    let load = world.load(0, WITHOUT_TTL);
     for group in way {
         world.move_all(*group);
         let elsewhere = (1..=groups.len()).filter(|other| *other as u32 != *group);

@@ -6,7 +6,7 @@ use harness::double::keys_of;
 use harness::eventually;
 use harness::load::Load;
 use harness::process::Process;
-use harness::product::free_addr;
+use harness::product::{Backend, free_addr};
 use harness::program;
 use harness::resp::Client;
 use harness::turn::Turn;
@@ -18,6 +18,10 @@ use tempfile::TempDir;
 
 /// What move.
 pub(super) const SLOTS: &str = "0-15";
+
+/// For a load over several moves, each of which costs a time to live something, up to a second.
+pub(super) const WITHOUT_TTL: &str =
+    "--mix strings=4,counters=2,hashes=3,lists=3,sets=2,zsets=2,multi=2,missing=1";
 
 /// One proxy.
 #[derive(Debug)]
@@ -34,11 +38,13 @@ pub(super) struct Parts {
     pub(super) proxies: usize,
     /// Where the controller dies.
     pub(super) fail: String,
+    /// What all nodes want to hear; the settings of doubles say it too.
+    pub(super) password: &'static str,
 }
 
 impl Parts {
     pub(super) fn of(groups: &[Node]) -> Self {
-        Self { groups: groups.to_vec(), proxies: 1, fail: String::new() }
+        Self { groups: groups.to_vec(), proxies: 1, fail: String::new(), password: "" }
     }
 }
 
@@ -46,6 +52,7 @@ impl Parts {
 pub(super) struct World {
     /// By group.
     nodes: Vec<Node>,
+    password: &'static str,
     pub(super) servers: Vec<Server>,
     pub(super) proxies: Vec<Proxy>,
     pub(super) control: Process,
@@ -94,10 +101,23 @@ impl World {
     pub(super) fn start_of(parts: Parts) -> Self {
         let turn = Turn::take(Company::Alone);
         let directory = TempDir::new().unwrap();
-        let server = |(at, node)| Server::start(node, &format!("node{}", at + 1), &directory);
+        let said = |key: &str| match parts.password {
+            "" => String::new(),
+            password => format!("{key} = \"{password}\"\n"),
+        };
+        let server = |(at, node): (usize, &Node)| {
+            let name = format!("node{}", at + 1);
+            match node {
+                Node::Ours => {
+                    Server::Ours(Backend::ours(&name, directory.path(), &said("password")))
+                }
+                other => Server::start(other, &name, &directory),
+            }
+        };
         let servers: Vec<Server> = parts.groups.iter().enumerate().map(server).collect();
         let admin = free_addr();
-        let text = control_file(&admin, &directory, &groups(&parts.groups, &servers));
+        let groups = groups(&parts.groups, &servers);
+        let text = said("password") + &control_file(&admin, &directory, &groups);
         let process = |name: &str, role: &str, text: &str| {
             let file = directory.path().join(format!("{name}.toml"));
             std::fs::write(&file, text).unwrap();
@@ -108,15 +128,18 @@ impl World {
         control.start(&parts.fail);
         let proxy = |i: usize| {
             let (addr, own) = (free_addr(), free_addr());
-            let text =
-                format!("listen = \"{addr}\"\nadmin = \"{own}\"\ncontroller = \"{admin}\"\n");
+            let text = format!(
+                "listen = \"{addr}\"\nadmin = \"{own}\"\ncontroller = \"{admin}\"\n{}",
+                said("node_password")
+            );
             let mut process = process(&format!("proxy{i}"), "proxy", &text);
             process.start("");
             Proxy { addr, process }
         };
         let proxies: Vec<Proxy> = (1..=parts.proxies).map(proxy).collect();
-        let nodes = parts.groups;
-        let world = Self { nodes, servers, proxies, control, admin, directory, _turn: turn };
+        let (nodes, password) = (parts.groups, parts.password);
+        let world =
+            Self { nodes, password, servers, proxies, control, admin, directory, _turn: turn };
         (0..world.proxies.len()).for_each(|number| world.wait_for(number));
         world
     }
@@ -172,7 +195,17 @@ impl World {
 
     /// How many keys a group's node has of the slots that move.
     pub(super) fn keys_of(&self, group: usize) -> i64 {
-        keys_of(&mut self.servers[group - 1].client(), 0..=15)
+        keys_of(&mut self.client_of(group), 0..=15)
+    }
+
+    /// A client of a group's node itself.
+    pub(super) fn client_of(&self, group: usize) -> Client {
+        let server = &self.servers[group - 1];
+        let mut client = server.client();
+        if !self.password.is_empty() && matches!(server, Server::Ours(_)) {
+            assert!(client.command(&format!("AUTH {}", self.password)).is_ok());
+        }
+        client
     }
 
     /// Says something with the operator's tool; what it prints, or what it complains of.
