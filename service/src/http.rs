@@ -8,6 +8,7 @@
 //! - [`Client`]: asks such a server, with a bound on the time.
 
 mod client;
+mod gzip;
 mod message;
 mod routes;
 mod server;

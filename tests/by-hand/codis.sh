@@ -133,7 +133,9 @@ end_load() {
         wait "${pids[load$i]}" || status=$?
         unset "pids[load$i]"
         [[ $status -eq 0 ]] || { cat "$dir/load$i.json" "$dir/load$i.out" && return 1; }
-        jq -c '{requests: .requests, max_us: .latency_us.max, p999_us: .latency_us.p99_9}' "$dir/load$i.json" >&3
+        # A slot that is locked when the dashboard dies stays so until it is back.
+        jq -c --argjson killed "$killed" --argjson back "$back" '{requests, max_us: .latency_us.max, p999_us: .latency_us.p99_9,
+            longest_sent_after_the_kill_ms: (.worst[0].unix_ms - $killed), dashboard_back_after_ms: ($back - $killed)}' "$dir/load$i.json" >&3
     done
 }
 
@@ -144,12 +146,14 @@ no_red_row() { says '[.stats.proxy.stats[] | select(.error or .timeout)] | lengt
 has_no_key() { [[ $(redis-cli -u "redis://${nodes[$1 - 1]}" DBSIZE) -eq 0 ]]; }
 
 kill_dashboard() {
+    killed=$(date +%s%3N)
     stop dashboard KILL
     case $COORDINATOR in
         # The lock of one that was killed stays; who knows that it is dead takes it away.
         filesystem | etcd | zookeeper) "$CODIS_ADMIN" --remove-lock --product="$product" "--$COORDINATOR=$place" ;;
     esac
     start_dashboard
+    back=$(date +%s%3N)
 }
 
 moves() {

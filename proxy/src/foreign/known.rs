@@ -249,24 +249,18 @@ impl Known {
             |error: LinkError| Refusal::Unreachable { node: addr.clone(), why: error.to_string() };
         let now = Instant::now();
         let before = mark(link).await.map_err(failed)?;
-        let mut may_be_marked = false;
-        match before.as_deref() {
-            // Versions without a cache do not know the section.
-            None | Some("Disable") => {
-                cache().was_emptied(now, now);
+        // Versions without a cache do not know the section.
+        if before.as_deref().is_none_or(|mark| mark == "Disable") {
+            cache().was_emptied(now, now);
+            return Ok(());
+        }
+        let was_marked = before.as_deref() == Some(MARK);
+        // Somebody else has emptied it: that will do for a slot that left long ago.
+        if was_marked && let Some(told) = now.checked_sub(MARK_MAX) {
+            cache().was_emptied(told, told);
+            if cache().is_without(slot) {
                 return Ok(());
             }
-            // Somebody else has emptied it: that will do for a slot that left long ago.
-            Some(MARK) => {
-                if let Some(told) = now.checked_sub(MARK_MAX) {
-                    cache().was_emptied(told, told);
-                }
-                if cache().is_without(slot) {
-                    return Ok(());
-                }
-                may_be_marked = true;
-            }
-            Some(_) => {}
         }
         if cache().is_being_emptied() {
             return Err(busy);
@@ -275,7 +269,7 @@ impl Known {
         if answer.as_error().is_some() {
             return Err(busy);
         }
-        if may_be_marked {
+        if was_marked {
             cache().was_emptied(now, Instant::now() + CACHE_BEGINS);
             return Err(busy);
         }

@@ -1,6 +1,6 @@
 //! Serves routes on a socket. Everything a client can do to it has a bound: connections, header, body, time.
 
-use super::{Request, Response, Routes};
+use super::{Request, Response, Routes, gzip};
 use crate::listener;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
@@ -242,7 +242,11 @@ impl Shared {
         peer: Option<SocketAddr>,
     ) -> hyper::Response<Full<Bytes>> {
         let (response, broken) = match self.read(request).await {
-            Ok(request) => (self.handle(Request { peer, ..request }).await, false),
+            Ok(request) => {
+                let takes_gzip = gzip::is_taken(&request);
+                let response = self.handle(Request { peer, ..request }).await;
+                (if takes_gzip { gzip::compressed(response) } else { response }, false)
+            }
             Err(refusal) => (refusal, true),
         };
         self.answered.with_label_values(&[response.status.as_str()]).inc();

@@ -137,6 +137,32 @@ async fn what_is_not_there_is_said_with_what_is() {
 }
 
 #[tokio::test]
+async fn who_takes_gzip_gets_large_answers_compressed() {
+    let live = Live::start(Limits::default());
+    let ask = async |path: &str, coding: &str| {
+        let mut stream = live.socket().await;
+        let head = format!(
+            "GET {path} HTTP/1.1\r\nhost: a\r\naccept-encoding: {coding}\r\nconnection: close\r\n\r\n"
+        );
+        stream.write_all(head.as_bytes()).await.unwrap();
+        let mut answer = Vec::new();
+        timeout(SOON, stream.read_to_end(&mut answer)).await.unwrap().unwrap();
+        let end = answer.windows(4).position(|four| four == b"\r\n\r\n").unwrap() + 4;
+        (String::from_utf8(answer[..end].to_vec()).unwrap(), answer.split_off(end))
+    };
+    for coding in ["gzip", "br, gzip;q=0.5", "*"] {
+        let (head, body) = ask("/big", coding).await;
+        assert!(head.contains("content-encoding: gzip\r\nvary: Accept-Encoding\r\n"), "{head}");
+        let mut plain = Vec::new();
+        std::io::copy(&mut flate2::read::GzDecoder::new(&body[..]), &mut plain).unwrap();
+        assert!(plain == vec![b'x'; 32 << 20]);
+    }
+    for (path, coding) in [("/big", "gzip;q=0"), ("/big", "deflate"), ("/livez", "gzip")] {
+        assert!(!ask(path, coding).await.0.contains("content-encoding"), "{path} {coding}");
+    }
+}
+
+#[tokio::test]
 async fn one_handler_may_have_all_the_rest_and_its_own_way_to_refuse() {
     let routes = Routes::new()
         .get("/known", |_| async { Response::text("known") })
