@@ -48,7 +48,7 @@ pub struct Limits {
     pub tries_max: u32,
     /// The pause before the second migration of a wish; doubled each time, up to a minute.
     pub retry_pause: Duration,
-    /// Slots that may leave a node which is not ours at a time, for each pair of groups. Nothing can call them off on their way.
+    /// Slots of nodes which are not ours whose keys may be on their way at a time, for each pair of groups. Nothing can call them off then.
     pub foreign_slots_moving_max: usize,
     /// How long a slot of a node that is not ours may be locked: its clients wait.
     pub locked_max: Duration,
@@ -70,7 +70,7 @@ impl Default for Limits {
             armed_max: Duration::from_mins(1),
             tries_max: 5,
             retry_pause: Duration::from_millis(500),
-            foreign_slots_moving_max: 8,
+            foreign_slots_moving_max: 1,
             locked_max: Duration::from_secs(5),
             proxy_away_max: Duration::from_secs(5),
             requests_max: 64,

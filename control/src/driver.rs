@@ -63,6 +63,8 @@ pub(crate) struct Driver {
     has_password: bool,
     /// What nodes have said that the store must know.
     found: Vec<Change>,
+    /// Whether the last turn has stored anything: more may follow from it.
+    has_stored: bool,
     /// Why the store did not take the last batch, and when it is tried again.
     store_error: Option<(String, Instant)>,
     health: Health,
@@ -130,6 +132,7 @@ impl Driver {
             born: now,
             has_password: config.password.is_some(),
             found: Vec::new(),
+            has_stored: false,
             store_error: None,
             health: parts.health,
             table: parts.table,
@@ -160,10 +163,9 @@ impl Driver {
         let now = Instant::now();
         self.follow(now);
         let batch = self.decide(now);
-        if !batch.is_empty() && self.store_is_due(now) {
-            // Its error is kept in `store_error`, and the same is decided again.
-            let _ = self.apply(batch).await;
-        }
+        let is_news = !batch.is_empty() && self.store_is_due(now);
+        // An error is kept in `store_error`, and the same is decided again.
+        self.has_stored = is_news && self.apply(batch).await.is_ok();
         self.say(Instant::now());
         self.show();
     }
@@ -232,9 +234,11 @@ impl Driver {
 
     fn wake_at(&self) -> Instant {
         let now = Instant::now();
-        let busy = |id: GroupId| self.state.migrations().any(|(_, m)| m.from == id || m.to == id);
-        let polls =
-            self.peers.iter().filter(|(id, p)| p.is_free() && busy(**id)).map(|(_, p)| p.poll_at());
+        let poll = |(id, peer): (&GroupId, &Peer)| {
+            let at = self.look_at(*id, now).filter(|_| peer.is_free())?;
+            Some(at.max(peer.polled_at + self.limits.poll_time))
+        };
+        let polls = self.peers.iter().filter_map(poll);
         let store = self.store_error.as_ref().map(|(_, at)| *at);
         let retry = self.retry_at.values().chain(self.debris_at.values()).copied();
         // Whatever follows from the store alone.
@@ -243,7 +247,8 @@ impl Driver {
                 && self.state.is_by_proxies(m.from, m.to)
         };
         let due = self.store_error.is_none() && self.state.migrations().any(|(_, m)| is_due(m));
-        let due = due.then(|| now + self.limits.poll_time);
+        let pause = if self.has_stored { Duration::ZERO } else { self.limits.poll_time };
+        let due = due.then(|| now + pause);
         polls
             .chain(due)
             .chain(store)

@@ -84,10 +84,6 @@ impl Driver {
             best = best.max(self.report(group, report, now));
         }
         let Some(peer) = self.peers.get_mut(&group) else { return };
-        match best {
-            Saw::Turn => peer.stir(self.limits.poll_time),
-            Saw::Progress | Saw::Nothing => peer.calm(self.limits.poll_time),
-        }
         if best != Saw::Nothing {
             peer.progress_at = now;
         }
@@ -100,7 +96,9 @@ impl Driver {
             return Saw::Nothing;
         };
         let role = if moving.from == group { Role::Source } else { Role::Target };
-        watch.saw(role, report, now)
+        let saw = watch.saw(role, report, now);
+        watch.side(role).told(saw, now, self.limits.poll_time);
+        saw
     }
 
     fn said(&mut self, group: GroupId, word: Word, named: Named, reply: &Value, now: Instant) {

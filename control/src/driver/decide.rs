@@ -2,7 +2,7 @@
 
 use super::say::objection;
 use super::watch::Around;
-use super::window::Window;
+use super::window::{Door, Window};
 use super::{Driver, Peer, Status, Watch};
 use crate::driver::now_ms;
 use crate::state::{Change, Moving, Phase, WantStatus};
@@ -15,6 +15,9 @@ use tokio::time::Instant;
 
 /// The longest pause between two migrations of one wish.
 const RETRY_PAUSE_MAX: Duration = Duration::from_mins(1);
+
+/// Slots of nodes that are not ours which are looked at while others are on their way, for each pair of groups: clients do not notice.
+const LOOKED_AT_AHEAD: usize = 1;
 
 /// Nodes that have been away for too long, with the reason.
 pub(super) type Lost = BTreeMap<GroupId, String>;
@@ -30,10 +33,18 @@ impl Driver {
             _ => true,
         };
         batch.extend(self.found.drain(..).filter(still_fits));
+        let is_by_proxies = |m: &&Moving| state.is_by_proxies(m.from, m.to);
+        let by_proxies = state.migrations().map(|(_, m)| m).filter(is_by_proxies);
+        let mut door = Door::new(self.limits.foreign_slots_moving_max, by_proxies);
         for (slot, moving) in state.migrations() {
-            if let Some(Step::Store(mark)) = self.next(slot, moving, &lost, now) {
-                batch.extend(self.change(slot, moving, mark, now));
+            let Some(Step::Store(mark)) = self.next(slot, moving, &lost, now) else { continue };
+            if mark == Mark::Locked && !door.enter(moving.from, moving.to) {
+                if let Some(watch) = self.watches.get_mut(&slot) {
+                    watch.awaited = "it can leave; others are on their way";
+                }
+                continue;
             }
+            batch.extend(self.change(slot, moving, mark, now));
         }
         self.give_up(&lost, &mut batch);
         if !state.paused {
@@ -140,7 +151,8 @@ impl Driver {
         let adopted: HashSet<Slot> = batch.iter().filter_map(adopted_slot).collect();
         let under_way = || state.migrations().map(|(_, m)| m);
         let mut window = Window::new(self.limits.slots_moving_max, under_way());
-        let mut narrow = Window::new(self.limits.foreign_slots_moving_max, under_way());
+        let narrow_max = self.limits.foreign_slots_moving_max + LOOKED_AT_AHEAD;
+        let mut narrow = Window::new(narrow_max, under_way());
         // Who migrates by itself, and has a slot to migrate already.
         let by_itself = |group: GroupId| {
             self.has_password && state.group(group).is_some_and(|g| g.kind == Kind::Pika)

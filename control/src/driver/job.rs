@@ -49,11 +49,6 @@ impl Job {
         self.requests.is_empty()
     }
 
-    /// Whether there is more in it than a question.
-    pub(super) fn has_words(&self) -> bool {
-        self.subjects.iter().any(|s| !matches!(s, Subject::Moves))
-    }
-
     fn add(&mut self, subject: Subject, words: &[&str]) {
         self.requests.push(request(words));
         self.subjects.push(subject);

@@ -3,7 +3,6 @@
 use super::job::Job;
 use crate::contact::Order;
 use crate::link::Hello;
-use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
@@ -27,7 +26,6 @@ pub(super) struct Peer {
     /// Slots have come from nodes that are not ours, or gone to such, since the node was told.
     pub(super) slots_are_new: bool,
     pub(super) polled_at: Instant,
-    pub(super) poll_pause: Duration,
     /// When anything copied out of this node has last come on.
     pub(super) progress_at: Instant,
 }
@@ -65,7 +63,6 @@ impl Peer {
             is_stranger: false,
             slots_are_new: false,
             polled_at: now,
-            poll_pause: Duration::ZERO,
             progress_at: now,
         }
     }
@@ -73,7 +70,6 @@ impl Peer {
     pub(super) fn linked(&mut self, generation: u64, hello: Hello) {
         self.generation = generation;
         self.job = None;
-        self.poll_pause = Duration::ZERO;
         self.status = Status::Greeting(hello);
     }
 
@@ -141,19 +137,5 @@ impl Peer {
             Status::Away { why } | Status::Unwanted { why } => Some((self.not_up_since?, why)),
             Status::Greeting(_) | Status::Claiming(_) | Status::Up => None,
         }
-    }
-
-    /// Something happened: ask soon again.
-    pub(super) fn stir(&mut self, poll_time: Duration) {
-        self.poll_pause = poll_time;
-    }
-
-    /// Nothing happened: ask later.
-    pub(super) fn calm(&mut self, poll_time: Duration) {
-        self.poll_pause = (self.poll_pause.max(poll_time) * 3 / 2).min(poll_time * 20);
-    }
-
-    pub(super) fn poll_at(&self) -> Instant {
-        self.polled_at + self.poll_pause
     }
 }

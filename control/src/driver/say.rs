@@ -3,9 +3,9 @@
 use super::job::{Ends, Job, Named};
 use super::{Driver, Status};
 use crate::link::Hello;
-use crate::state::State;
+use crate::state::{Moving, State};
 use crate::step::{Role, Step, Word};
-use cluster::{GroupId, MigrationId};
+use cluster::{GroupId, MigrationId, Slot};
 use service::failpoint;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -58,15 +58,41 @@ impl Driver {
         if let Some(group) = state.group(id).filter(|_| std::mem::take(&mut peer.slots_are_new)) {
             job.assign(state, group);
         }
-        let ids: Vec<MigrationId> = state
-            .migrations()
-            .filter(|(_, m)| m.from == id || m.to == id)
-            .map(|(_, m)| m.id)
-            .collect();
-        if !ids.is_empty() && now >= peer.poll_at() {
+        if peer.polled_at + self.limits.poll_time > now || !self.is_due(id, now) {
+            return;
+        }
+        let is_asked = |slot: Slot, m: &Moving| {
+            let role = self.role_of(m, id)?;
+            self.watches.get(&slot)?.is_nearly_due(role, now).then_some(m.id)
+        };
+        let ids: Vec<MigrationId> =
+            state.migrations().filter_map(|(slot, m)| is_asked(slot, m)).collect();
+        if let Some(peer) = self.peers.get_mut(&id).filter(|_| !ids.is_empty()) {
             peer.polled_at = now;
             job.moves(&ids);
         }
+    }
+
+    fn is_due(&self, group: GroupId, now: Instant) -> bool {
+        self.look_at(group, now).is_some_and(|at| at <= now)
+    }
+
+    /// What a group's node is for a migration that it knows.
+    fn role_of(&self, moving: &Moving, group: GroupId) -> Option<Role> {
+        match group {
+            _ if self.state.is_by_proxies(moving.from, moving.to) => None,
+            source if source == moving.from => Some(Role::Source),
+            target if target == moving.to => Some(Role::Target),
+            _ => None,
+        }
+    }
+
+    /// When a group's node is to be asked for its migrations; nothing if it has none.
+    pub(super) fn look_at(&self, group: GroupId, now: Instant) -> Option<Instant> {
+        let of = |(slot, m): (Slot, &Moving)| {
+            Some(self.watches.get(&slot)?.look_at(self.role_of(m, group)?, now))
+        };
+        self.state.migrations().filter_map(of).min()
     }
 
     /// Copies that were called off and still lie at the target.
@@ -88,6 +114,9 @@ impl Driver {
             let to = if word.role() == Role::Source { moving.from } else { moving.to };
             let Some(job) = jobs.get_mut(&to) else { continue };
             failpoint::hit(word.fail_point());
+            if let Some(watch) = self.watches.get_mut(&slot) {
+                watch.stir();
+            }
             let named = Named { slot, id: moving.id, epoch: moving.epoch };
             let alone = self.watches.get(&slot).is_some_and(|w| w.alone);
             if word.takes_many() && !alone {
@@ -104,13 +133,6 @@ impl Driver {
         }
         for ((to, _), (word, named)) in batches {
             jobs.entry(to).or_default().many(word, named);
-        }
-        for id in
-            jobs.iter().filter(|(_, job)| job.has_words()).map(|(id, _)| *id).collect::<Vec<_>>()
-        {
-            if let Some(peer) = self.peers.get_mut(&id) {
-                peer.stir(self.limits.poll_time);
-            }
         }
     }
 }

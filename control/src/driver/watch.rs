@@ -18,9 +18,17 @@ const FIGURES_TIME: Duration = Duration::from_secs(1);
 /// The pause of a migration whose decision the state refused: a bug of ours, which must not become a busy loop.
 const HUSH_TIME: Duration = Duration::from_secs(5);
 
+/// A copy that goes on is asked for so many times less often than something that is about to happen.
+const COPYING_PAUSE_MAX: u32 = 20;
+/// The same for what is neither.
+const OTHER_PAUSE_MAX: u32 = 5;
+
 /// What is seen of a migration at one node.
 #[derive(Debug, Default)]
 pub(super) struct Side {
+    /// When the node is asked for it next, and how long after it was asked last. Nothing: at once.
+    look_at: Option<Instant>,
+    pause: Duration,
     pub(super) sight: Sight,
     pub(super) report: Option<Report>,
     pub(super) whereabouts: Option<Whereabouts>,
@@ -82,6 +90,7 @@ impl Watch {
         self.phase = moving.phase.clone();
         self.phase_since = now;
         self.progress_at = now;
+        self.stir();
         self.forget_answers();
         self.heard = Heard::default();
         self.quiet_until = None;
@@ -140,6 +149,7 @@ impl Watch {
     pub(super) fn dark(&mut self, role: Role) {
         let side = self.side(role);
         side.sight = Sight::Dark;
+        side.stir();
         side.whereabouts = None;
         if role == Role::Target {
             self.heard.target_armed = false;
@@ -168,6 +178,26 @@ impl Watch {
             (false, true) => Saw::Progress,
             (false, false) => Saw::Nothing,
         }
+    }
+
+    /// When the node of this role is to be asked.
+    pub(super) fn look_at(&self, role: Role, now: Instant) -> Instant {
+        match role {
+            Role::Source => self.source.look_at.unwrap_or(now),
+            Role::Target => self.target.look_at.unwrap_or(now),
+        }
+    }
+
+    /// Whether the node of this role, which is asked for others now, is asked for this one as well.
+    pub(super) fn is_nearly_due(&self, role: Role, now: Instant) -> bool {
+        let side = if role == Role::Source { &self.source } else { &self.target };
+        side.look_at.is_none_or(|at| at <= now + side.pause / 2)
+    }
+
+    /// Something happens: its nodes are asked soon.
+    pub(super) fn stir(&mut self) {
+        self.source.stir();
+        self.target.stir();
     }
 
     /// A word was refused.
@@ -236,6 +266,24 @@ pub(super) enum Saw {
 }
 
 impl Side {
+    fn stir(&mut self) {
+        (self.look_at, self.pause) = (None, Duration::ZERO);
+    }
+
+    /// The node has told: it is asked again after `poll_time`, and later each time at which nothing has turned.
+    pub(super) fn told(&mut self, saw: Saw, now: Instant, poll_time: Duration) {
+        let is_copying =
+            matches!(self.sight, Sight::Seen(NodePhase::Copying | NodePhase::Importing));
+        let most = if is_copying { COPYING_PAUSE_MAX } else { OTHER_PAUSE_MAX };
+        self.pause = match saw {
+            Saw::Turn => poll_time,
+            Saw::Progress | Saw::Nothing => {
+                (self.pause.max(poll_time) * 3 / 2).min(poll_time * most)
+            }
+        };
+        self.look_at = Some(now + self.pause);
+    }
+
     fn view<'a>(&'a self, lost: Option<&'a str>) -> View<'a> {
         View {
             sight: self.sight,
@@ -247,5 +295,42 @@ impl Side {
 
     fn error(&self) -> Option<&str> {
         self.report.as_ref()?.error.as_deref()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use cluster::{Epoch, GroupId};
+
+    const POLL: Duration = Duration::from_millis(10);
+
+    #[test]
+    fn a_copy_that_goes_on_is_asked_for_ever_less_often_until_something_turns() {
+        let now = Instant::now();
+        let (from, to) = (GroupId(1), GroupId(2));
+        let phase = Phase::Open;
+        let mut moving =
+            Moving { id: MigrationId(1), from, to, epoch: Epoch(2), phase, opened_ms: 0 };
+        let mut watch = Watch::new(&moving, now);
+        assert_eq!(watch.look_at(Role::Source, now), now, "at once");
+        let told = |watch: &mut Watch, phase, times| {
+            for _ in 0..times {
+                let report = Report { phase, ..Report::default() };
+                let saw = watch.saw(Role::Source, report, now);
+                watch.side(Role::Source).told(saw, now, POLL);
+            }
+            watch.look_at(Role::Source, now) - now
+        };
+        assert_eq!(told(&mut watch, NodePhase::Copying, 1), POLL);
+        assert_eq!(told(&mut watch, NodePhase::Copying, 2), POLL * 9 / 4);
+        assert_eq!(told(&mut watch, NodePhase::Copying, 20), POLL * COPYING_PAUSE_MAX);
+        assert!(watch.is_nearly_due(Role::Source, now + POLL * COPYING_PAUSE_MAX / 2));
+        assert!(!watch.is_nearly_due(Role::Source, now));
+        assert_eq!(told(&mut watch, NodePhase::Copied, 1), POLL);
+        assert_eq!(told(&mut watch, NodePhase::Copied, 20), POLL * OTHER_PAUSE_MAX);
+        moving.phase = Phase::Armed;
+        watch.follow(&moving, now);
+        assert_eq!(watch.look_at(Role::Source, now), now, "the store has another phase");
     }
 }

@@ -7,10 +7,12 @@ use super::{
 };
 use crate::Error;
 use cluster::{Epoch, GroupId, Kind, MigrationId, Slot};
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
-/// One change.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// One change. As JSON it is kept in the store's journal.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Change {
     GroupAdded {
         id: GroupId,

@@ -236,8 +236,9 @@ async fn a_store_that_cannot_write_stops_everything_in_its_place_and_is_shown() 
     world.behave(&addrs[0], Manner::SlowCopy);
     let plan = controller.migrate("0-2", 2).await;
     world.copying(3).await;
-    let obstacle = dir.path().join("cluster.json.new");
-    std::fs::create_dir(&obstacle).unwrap();
+    let obstacles = ["cluster.journal", "cluster.json.new"].map(|name| dir.path().join(name));
+    std::fs::remove_file(&obstacles[0]).unwrap();
+    obstacles.iter().for_each(|obstacle| std::fs::create_dir(obstacle).unwrap());
     world.take_words();
     world.finish_copies();
     let status = controller.until("the error", |s| !s.troubles.is_empty()).await;
@@ -254,7 +255,7 @@ async fn a_store_that_cannot_write_stops_everything_in_its_place_and_is_shown() 
         "{errors} tries: the store is left alone for a second"
     );
     assert!(controller.page("/readyz").await.contains("not ready: cannot write"));
-    std::fs::remove_dir(&obstacle).unwrap();
+    obstacles.iter().for_each(|obstacle| std::fs::remove_dir(obstacle).unwrap());
     assert_eq!(controller.ended(plan).await.arrived, 3);
     assert!(controller.status().await.troubles.is_empty());
 }
