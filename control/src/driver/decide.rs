@@ -33,9 +33,9 @@ impl Driver {
             _ => true,
         };
         batch.extend(self.found.drain(..).filter(still_fits));
-        let strangers =
-            state.migrations().map(|(_, m)| m).filter(|m| state.is_by_proxies(m.from, m.to));
-        let mut door = Door::new(self.limits.foreign_slots_moving_max, strangers);
+        let is_by_proxies = |m: &&Moving| state.is_by_proxies(m.from, m.to);
+        let by_proxies = state.migrations().map(|(_, m)| m).filter(is_by_proxies);
+        let mut door = Door::new(self.limits.foreign_slots_moving_max, by_proxies);
         for (slot, moving) in state.migrations() {
             let Some(Step::Store(mark)) = self.next(slot, moving, &lost, now) else { continue };
             if mark == Mark::Locked && !door.enter(moving.from, moving.to) {

@@ -319,7 +319,8 @@ mod tests {
         let claimed: Vec<_> = adopted.nodes().map(|(id, _)| id.0).collect();
         assert_eq!(claimed, [1], "a Pika knows no such word");
         product.servers.insert("n:2".to_owned(), Ok(pika(Some(1024))));
-        refuses(&product, "n:2 has another number of slots");
+        let reasons = adoption(&product, None).unwrap_err();
+        assert!(reasons[0].contains("n:2 has another number of slots"), "{reasons:?}");
     }
 
     #[test]
