@@ -20,6 +20,8 @@
 //!                Absent
 //! ```
 //!
+//! An owner without keys, and one that is absent, become `Unclaimed` again when they hear that the slot is at a node which is not ours (`disclaim`).
+//!
 //! `Doubt` is what `Armed`, `Sealed` become when the node restarts: it asks the target before it serves.
 //!
 //! Four rules, each tested by removing it in `tests/model.rs`: before the grant the source alone decides; after it the target alone decides; a
@@ -272,6 +274,18 @@ impl SlotState {
                 Ok((Self::Absent { epoch, hint, refused: None }, Persist::Sync))
             }
             _ => Err(Refused("the slot has an owner already")),
+        }
+    }
+
+    /// The controller says that the slot is at a node which is not ours, since `epoch`: from there it comes home as to a plain server. Only for a
+    /// node that has no key of the slot.
+    pub fn disclaim(self, epoch: Epoch) -> Next {
+        match self {
+            Self::Owned { epoch: known } | Self::Absent { epoch: known, .. } if known <= epoch => {
+                Ok((Self::Unclaimed, Persist::Sync))
+            }
+            Self::Unclaimed => Ok((self, Persist::No)),
+            _ => Err(Refused("the slot has a later owner, or moves")),
         }
     }
 

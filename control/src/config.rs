@@ -4,7 +4,7 @@ mod file;
 
 pub use file::{ConfigError, File};
 
-use cluster::{GroupId, Kind, SlotCount};
+use cluster::{GroupId, Kind, SlotCount, SlotRanges};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -20,6 +20,8 @@ pub struct Config {
     pub groups: Vec<(GroupId, String)>,
     /// What the groups' nodes are; those that are not named are ours.
     pub kinds: BTreeMap<GroupId, Kind>,
+    /// Which slots each group has when the cluster is made; if it is empty, they lie in equal runs.
+    pub placement: BTreeMap<GroupId, SlotRanges>,
     /// What nodes want to hear with AUTH.
     pub password: Option<String>,
     pub limits: Limits,
@@ -84,6 +86,7 @@ impl Config {
             slot_count: None,
             groups,
             kinds: BTreeMap::new(),
+            placement: BTreeMap::new(),
             password: None,
             limits: Limits::default(),
         }

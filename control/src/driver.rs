@@ -58,6 +58,9 @@ pub(crate) struct Driver {
     retry_at: HashMap<Slot, Instant>,
     debris_at: HashMap<MigrationId, Instant>,
     proxies: Proxies,
+    born: Instant,
+    /// Nodes want a password: then a Pika migrates by itself, one slot at a time.
+    has_password: bool,
     /// What nodes have said that the store must know.
     found: Vec<Change>,
     /// Whether the last turn has stored anything: more may follow from it.
@@ -126,6 +129,8 @@ impl Driver {
             retry_at: HashMap::new(),
             debris_at: HashMap::new(),
             proxies: Proxies::default(),
+            born: now,
+            has_password: config.password.is_some(),
             found: Vec::new(),
             has_stored: false,
             store_error: None,
@@ -238,7 +243,8 @@ impl Driver {
         let retry = self.retry_at.values().chain(self.debris_at.values()).copied();
         // Whatever follows from the store alone.
         let is_due = |m: &Moving| {
-            matches!(m.phase, Phase::Settled | Phase::Undo { .. }) && !self.state.is_ours(m.from)
+            matches!(m.phase, Phase::Settled | Phase::Undo { .. })
+                && self.state.is_by_proxies(m.from, m.to)
         };
         let due = self.store_error.is_none() && self.state.migrations().any(|(_, m)| is_due(m));
         let pause = if self.has_stored { Duration::ZERO } else { self.limits.poll_time };
@@ -254,6 +260,7 @@ impl Driver {
     fn show(&self) {
         let up = |(id, peer): (&GroupId, &Peer)| (*id, peer.status == Status::Up);
         self.metrics.picture(&self.state, self.peers.iter().map(up));
+        self.metrics.proxies(&self.proxies.present(&self.state, &self.limits, Instant::now()));
     }
 }
 

@@ -11,6 +11,15 @@ use prometheus::{
 };
 use std::collections::BTreeSet;
 
+/// Proxies, counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Present {
+    pub(crate) heard: usize,
+    pub(crate) away: usize,
+    /// Whose word a slot on its way waits for.
+    pub(crate) awaited: usize,
+}
+
 /// One field a metric.
 #[derive(Debug)]
 pub(crate) struct Metrics {
@@ -31,6 +40,8 @@ pub(crate) struct Metrics {
     pace_bytes: IntGauge,
     debris: IntGauge,
     plans: IntGauge,
+    proxies: IntGaugeVec,
+    proxies_awaited: IntGauge,
     pub(crate) store_sync: Histogram,
     pub(crate) store_errors: IntCounter,
     pub(crate) window_full: IntCounter,
@@ -102,6 +113,15 @@ impl Metrics {
                 "Staged copies of migrations that were called off, not dropped yet.",
             )?,
             plans: new.gauge("plans", "Plans that have not ended.")?,
+            proxies: new.gauges(
+                "proxies",
+                "Proxies that are to speak before slots of nodes that are not ours move.",
+                "state",
+            )?,
+            proxies_awaited: new.gauge(
+                "proxies_awaited",
+                "Those of them whose word a slot on its way waits for.",
+            )?,
             store_sync: new.histogram(
                 "store_sync_seconds",
                 "Time to store one batch of changes.",
@@ -120,6 +140,9 @@ impl Metrics {
         };
         for result in RESULTS {
             metrics.migrations.with_label_values(&[result]);
+        }
+        for state in ["heard", "away"] {
+            metrics.proxies.with_label_values(&[state]);
         }
         for group in groups {
             metrics.node_up.with_label_values(&[&group.to_string()]);
@@ -150,6 +173,14 @@ impl Metrics {
             }
         }
         self.epoch_max.set(state.slots.iter().map(|s| s.epoch.0).max().unwrap_or(0) as i64);
+    }
+
+    /// What proxies are there now.
+    pub(crate) fn proxies(&self, present: &Present) {
+        let count = |state, n: usize| self.proxies.with_label_values(&[state]).set(n as i64);
+        count("heard", present.heard);
+        count("away", present.away);
+        self.proxies_awaited.set(present.awaited as i64);
     }
 
     /// What is the case now.

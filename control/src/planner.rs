@@ -53,16 +53,7 @@ pub fn plan(
         return Err(refusal(error, &what_to_do));
     }
     let mut leaving: BTreeMap<GroupId, Vec<Slot>> = BTreeMap::new();
-    let stuck: SlotRanges = slots
-        .iter()
-        .filter(|s| state.slot(*s).is_some_and(|r| r.group != to && state.is_ours(r.group)))
-        .filter(|_| !state.is_ours(to))
-        .collect();
-    if !stuck.is_empty() {
-        let error =
-            format!("slots {stuck} are at nodes of ours, and group {to}'s node is not ours");
-        return Err(refusal(error, "slots of ours move to nodes of ours only: name such a group"));
-    }
+    check_kinds(state, slots, to)?;
     let (mut there, mut under_way) = (Vec::new(), Vec::new());
     for slot in slots.iter() {
         let Some(record) = state.slot(slot) else { continue };
@@ -88,6 +79,23 @@ pub fn plan(
         slots: slots.len(),
     };
     Ok((planned, Change::Planned { slots: slots.iter().collect(), to }))
+}
+
+/// Nodes that are not ours move slots to such as they are, or to ours.
+fn check_kinds(state: &State, slots: &SlotRanges, to: GroupId) -> Result<(), Refusal> {
+    let kind = |group| state.group(group).map(|g| g.kind).unwrap_or_default();
+    let target = kind(to);
+    let is_far = |r: &SlotRecord| {
+        let source = kind(r.group);
+        source != target && !source.is_ours() && !target.is_ours()
+    };
+    let stuck: SlotRanges =
+        slots.iter().filter(|slot| state.slot(*slot).is_some_and(is_far)).collect();
+    if stuck.is_empty() {
+        return Ok(());
+    }
+    let error = format!("slots {stuck} are at nodes of another kind than group {to}'s");
+    Err(refusal(error, "move them to a group of ours first, and from there"))
 }
 
 /// Whether a move of the slot to `to` would cross one that is wanted or under way.
@@ -126,11 +134,11 @@ pub fn resume(
 
 /// "Call these moves off", or all.
 pub fn abort(state: &State, slots: Option<&SlotRanges>) -> Result<(SlotsChanged, Change), Refusal> {
-    // Keys that have left a node which is not ours do not go back.
+    // Keys that have left by the proxies do not go back.
     let is_tidying = |r: &SlotRecord| {
         r.moving.as_ref().is_some_and(|m| match m.phase {
             Phase::Settled => true,
-            Phase::Armed => !state.is_ours(m.from),
+            Phase::Armed => state.is_by_proxies(m.from, m.to),
             _ => false,
         })
     };

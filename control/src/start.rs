@@ -8,7 +8,7 @@ use crate::metrics::Metrics;
 use crate::state::{Change, State};
 use crate::store::Store;
 use crate::table::TableWatch;
-use cluster::{GroupId, SlotCount};
+use cluster::{GroupId, SlotCount, SlotRanges};
 use prometheus::Registry;
 use service::http::{Readiness, Routes};
 use service::shutdown::Shutdown;
@@ -99,7 +99,39 @@ fn found(config: &Config) -> Result<State, Error> {
             count.get()
         )));
     }
-    Ok(State::found(cluster, count, &config.groups, now_ms()))
+    let mut state = State::found(cluster, count, &config.groups, now_ms());
+    place(&mut state, config)?;
+    Ok(state)
+}
+
+/// Puts the slots of a new cluster where the configuration says that they are.
+fn place(state: &mut State, config: &Config) -> Result<(), Error> {
+    if config.placement.is_empty() {
+        return Ok(());
+    }
+    let mut owners: Vec<Option<GroupId>> = vec![None; state.slots.len()];
+    for (group, slots) in &config.placement {
+        let wrong = |why| Error::Mismatch(format!("slots of group {group}: {why}"));
+        slots.check(state.slot_count).map_err(wrong)?;
+        for slot in slots.iter() {
+            if let Some(other) = owners[usize::from(slot.0)].replace(*group) {
+                let why = format!("slot {slot} is group {other}'s and group {group}'s");
+                return Err(Error::Mismatch(why));
+            }
+        }
+    }
+    let numbered = || state.slot_count.slots().zip(&owners);
+    let homeless: SlotRanges =
+        numbered().filter(|(_, owner)| owner.is_none()).map(|(slot, _)| slot).collect();
+    if !homeless.is_empty() {
+        return Err(Error::Mismatch(format!(
+            "slots {homeless} are no group's: where one group names its slots, all slots must be named"
+        )));
+    }
+    for (record, owner) in state.slots.iter_mut().zip(owners) {
+        record.group = owner.unwrap_or(record.group);
+    }
+    Ok(())
 }
 
 /// Groups that are new, or have moved. A group may not vanish while it has anything.
@@ -140,4 +172,40 @@ fn differences(state: &State, config: &Config, data: &Path) -> Result<Vec<Change
         }
     }
     Ok(changes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(placement: &[(u32, &str)]) -> Config {
+        let groups = [1, 2].map(|id| (GroupId(id), format!("n{id}:1")));
+        let placement = placement.iter().map(|(id, slots)| (GroupId(*id), slots.parse().unwrap()));
+        let slot_count = SlotCount::new(8);
+        Config {
+            slot_count,
+            placement: placement.collect(),
+            ..Config::new("nowhere", groups.to_vec())
+        }
+    }
+
+    #[test]
+    fn slots_of_a_new_cluster_lie_where_the_groups_say() {
+        let owners = |config: &Config| {
+            let state = found(config).unwrap();
+            state.slots.iter().map(|record| record.group.0).collect::<Vec<_>>()
+        };
+        assert_eq!(owners(&config(&[])), [1, 1, 1, 1, 2, 2, 2, 2]);
+        assert_eq!(owners(&config(&[(1, "3,6"), (2, "0-2,4-5,7")])), [2, 2, 2, 1, 2, 2, 1, 2]);
+        assert_eq!(owners(&config(&[(2, "0-7")])), [2; 8]);
+    }
+
+    #[test]
+    fn slots_that_are_nobodys_or_two_groups_are_refused() {
+        let refused =
+            |placement: &[(u32, &str)]| found(&config(placement)).unwrap_err().to_string();
+        assert!(refused(&[(1, "0-3"), (2, "5-7")]).contains("slots 4 are no group's"));
+        assert!(refused(&[(1, "0-4"), (2, "4-7")]).contains("slot 4 is group 1's and group 2's"));
+        assert!(refused(&[(1, "0-8")]).contains("slots of group 1"));
+    }
 }

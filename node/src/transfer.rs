@@ -31,7 +31,7 @@ mod word;
 pub(crate) use crate::engine::Family;
 pub(crate) use capture::Capture;
 pub(crate) use errand::{Moved, announce, cancel_all, move_slot, under_way};
-pub(crate) use open::{Opened, Partial, force_own, open, yield_to};
+pub(crate) use open::{Opened, Partial, disclaim, force_own, open, yield_to};
 pub(crate) use peer::{Introduction, Peer, PeerError};
 pub(crate) use source::{is_handed_over, unseal};
 pub(crate) use target::presented;

@@ -142,7 +142,7 @@ impl Follow {
     ) -> Result<(), String> {
         let mut result = Ok(());
         for leaving in of_stage(table, LeavingStage::Migrate) {
-            let Some(slot) = on_its_way(table, leaving) else { continue };
+            let Some(slot) = self.on_its_way(table, leaving) else { continue };
             if self.is_begun(leaving) {
                 continue;
             }
@@ -172,7 +172,7 @@ impl Follow {
 
     fn look(self: &Arc<Self>, table: &Table, beside: &mut JoinSet<()>) {
         for leaving in of_stage(table, LeavingStage::Examine) {
-            let Some(slot) = on_its_way(table, leaving) else { continue };
+            let Some(slot) = self.on_its_way(table, leaving) else { continue };
             if self.is_begun(leaving) {
                 continue;
             }
@@ -203,7 +203,7 @@ impl Follow {
     async fn lock_one(&self, table: &Table) -> bool {
         let mut due = of_stage(table, LeavingStage::Prepare).filter(|l| !self.is_begun(l));
         let Some(leaving) = due.next() else { return false };
-        let Some(slot) = on_its_way(table, leaving) else { return false };
+        let Some(slot) = self.on_its_way(table, leaving) else { return false };
         match self.router.fill(vec![Slot { locked: true, ..slot }]).await {
             Ok(()) => self.say(leaving, Says::Locked, None),
             Err(why) => self.say(leaving, Says::Refused, Some(why)),
@@ -228,6 +228,25 @@ impl Follow {
         self.told.notify_one();
     }
 
+    /// A slot that leaves its owner.
+    fn on_its_way(&self, table: &Table, leaving: &Leaving) -> Option<Slot> {
+        let owner = table.owner(leaving.slot)?.group;
+        let source = table.group(owner)?;
+        let target = at(table, leaving.slot.0.into(), leaving.to)?;
+        // What Pika moves at our word it sends without a password.
+        let has_password = self.config.node_password.is_some();
+        Some(Slot {
+            migrate_from: source.addr.clone(),
+            migrate_from_group_id: owner.0.into(),
+            forward_method: if has_password {
+                ForwardMethod::SemiAsync
+            } else {
+                ForwardMethod::Sync
+            },
+            ..target
+        })
+    }
+
     /// The settings of the proxy.
     pub fn config(&self) -> &Config {
         &self.config
@@ -242,19 +261,6 @@ fn of_stage(table: &Table, stage: LeavingStage) -> impl Iterator<Item = &Leaving
 fn at(table: &Table, id: i64, group: GroupId) -> Option<Slot> {
     let backend_addr = table.group(group)?.addr.clone();
     Some(Slot { id, backend_addr, backend_addr_group_id: group.0.into(), ..Slot::default() })
-}
-
-/// A slot that leaves its owner.
-fn on_its_way(table: &Table, leaving: &Leaving) -> Option<Slot> {
-    let owner = table.owner(leaving.slot)?.group;
-    let source = table.group(owner)?;
-    let target = at(table, leaving.slot.0.into(), leaving.to)?;
-    Some(Slot {
-        migrate_from: source.addr.clone(),
-        migrate_from_group_id: owner.0.into(),
-        forward_method: ForwardMethod::Sync,
-        ..target
-    })
 }
 
 fn is_filled(filled: &[Slot], slot: &Slot) -> bool {

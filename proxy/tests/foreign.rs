@@ -527,18 +527,16 @@ async fn the_cache_is_emptied_for_a_slot_that_comes_home_and_for_no_other() {
 }
 
 #[tokio::test]
-async fn a_cache_that_another_proxy_has_just_emptied_is_emptied_again_and_nobody_waits() {
+async fn a_cache_that_another_proxy_has_just_emptied_is_emptied_again_and_the_slot_refused_meanwhile()
+ {
     let mut pair = Pair::new().await;
     assert!(pair.examine("key").await.is_ok());
     let other = std::mem::take(&mut pair.known);
-    let busy = Refusal::CacheBusy { node: pair.target.addr.clone() };
-    assert!(busy.is_passing());
-    let mut said = pair.examine_once("key").await;
-    while matches!(said, Err(Refusal::Reloading { .. })) {
-        said = pair.examine_once("key").await;
-    }
-    assert_eq!(said, Err(busy));
+    assert!(Refusal::CacheBusy { node: pair.target.addr.clone() }.is_passing());
+    let began = Instant::now();
     assert!(pair.examine("key").await.is_ok());
+    // Whether it had begun did not show.
+    assert!(began.elapsed() >= Duration::from_millis(100));
     // Both would go on for ever if each had to begin anew whenever the other had.
     pair.known = other;
     assert!(pair.examine_once("key").await.is_ok());

@@ -3,18 +3,14 @@
 use super::world::{LIMIT, Node, Parts, World, name, names, not_noticed, ok};
 use codis::model::ForwardMethod;
 use codis::records::SlotState;
-use doubles::{codis_server, pika};
+use doubles::pika;
 use harness::double::keys_of;
 use harness::eventually;
 use harness::resp::Client;
 use protocol::frame::Value;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-const SLOT: u16 = 7;
-
-fn codis_server() -> Node {
-    Node::CodisServer(codis_server::Settings::default())
-}
+pub(super) const SLOT: u16 = 7;
 
 fn load_for(node: &Node) -> &'static str {
     match node {
@@ -50,12 +46,12 @@ fn slots_of_pika_go_to_ours_and_come_home_by_sync() {
 
 #[test]
 fn slots_of_codis_server_go_to_ours_and_come_home_by_semi_async() {
-    there_and_back(codis_server(), Node::Ours, ForwardMethod::SemiAsync);
+    there_and_back(Node::codis_server(), Node::Ours, ForwardMethod::SemiAsync);
 }
 
 #[test]
 fn slots_of_codis_server_go_to_ours_and_come_home_by_sync() {
-    there_and_back(codis_server(), Node::Ours, ForwardMethod::Sync);
+    there_and_back(Node::codis_server(), Node::Ours, ForwardMethod::Sync);
 }
 
 #[test]
@@ -65,11 +61,11 @@ fn slots_of_ours_go_to_pika_and_come_home() {
 
 #[test]
 fn slots_of_ours_go_to_codis_server_and_come_home() {
-    there_and_back(Node::Ours, codis_server(), ForwardMethod::SemiAsync);
+    there_and_back(Node::Ours, Node::codis_server(), ForwardMethod::SemiAsync);
 }
 
 /// Everything of a key but when it is gone.
-fn value(client: &mut Client, key: &str) -> (String, Value) {
+pub(super) fn value(client: &mut Client, key: &str) -> (String, Value) {
     let kind = ok(client, &format!("TYPE {key}")).as_str().unwrap().to_owned();
     let words = match kind.as_str() {
         "string" => format!("GET {key}"),
@@ -84,7 +80,7 @@ fn value(client: &mut Client, key: &str) -> (String, Value) {
 }
 
 /// Keys of every type in [`SLOT`], small ones and such that go in pieces, some that expire.
-fn fill(client: &mut Client) -> Vec<String> {
+pub(super) fn fill(client: &mut Client) -> Vec<String> {
     let mut keys = Vec::new();
     for (at, key) in names("Kind", SLOT).take(12).enumerate() {
         let many = if at % 2 == 0 { 3 } else { 1500 };
@@ -138,7 +134,7 @@ fn every_key_of_pika_is_equal_at_ours_and_back() {
 
 #[test]
 fn every_key_of_codis_server_is_equal_at_ours_and_back() {
-    every_key_is_equal(codis_server(), Node::Ours);
+    every_key_is_equal(Node::codis_server(), Node::Ours);
 }
 
 /// The move of [`SLOT`] to the target is refused with these words, and nothing has moved; it moves once `cure` was said to the source.
@@ -174,7 +170,7 @@ fn a_score_of_minus_infinity_is_refused_by_name_on_its_way_to_pika() {
 
 #[test]
 fn a_hyperloglog_goes_to_codis_server_and_counts_there() {
-    let parts = Parts { source: Node::Ours, target: codis_server(), ..Parts::default() };
+    let parts = Parts { source: Node::Ours, target: Node::codis_server(), ..Parts::default() };
     let world = World::start(parts);
     let (mut client, key) = (world.client(), name("Visitors", SLOT));
     ok(&mut client, &format!("PFADD {key} a b c"));

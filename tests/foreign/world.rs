@@ -37,6 +37,10 @@ impl Node {
         Self::Pika(pika::Settings::default())
     }
 
+    pub(super) fn codis_server() -> Self {
+        Self::CodisServer(codis_server::Settings::default())
+    }
+
     fn password(&self) -> String {
         match self {
             Self::Pika(settings) => settings.password.clone(),

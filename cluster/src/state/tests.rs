@@ -34,6 +34,7 @@ fn after_each_event(state: &SlotState) -> Vec<(&'static str, SlotState)> {
     let tried: Vec<(&'static str, Next)> = vec![
         ("assign me", s().assign(Epoch(1), None)),
         ("assign other", s().assign(Epoch(1), Some("b:1".into()))),
+        ("disclaim", s().disclaim(Epoch(1))),
         ("export", s().export(out())),
         ("arm", s().arm(M)),
         ("seal", s().seal(M)),
@@ -72,6 +73,8 @@ fn a_node_becomes_a_writer_only_by_right() {
             "sealed unseal",
             "sealed abort",
             "doubt resolved refused",
+            "absent disclaim",
+            "refused disclaim",
             "ready granted",
             "ready presented"
         ]
@@ -120,6 +123,20 @@ fn an_owner_says_so_for_ever() {
     let (state, _, verdict) = never.resolve(M, Epoch(2));
     assert_eq!(verdict, Verdict::Refused);
     assert!(state.import(from()).is_err(), "a late IMPORT must not undo the answer");
+}
+
+#[test]
+fn a_slot_of_a_node_that_is_not_ours_is_nobodys_unless_it_moves_or_has_a_later_owner() {
+    for state in states() {
+        let name = state.name();
+        let idle = matches!(
+            state,
+            SlotState::Unclaimed | SlotState::Owned { .. } | SlotState::Absent { .. }
+        );
+        assert_eq!(state.clone().disclaim(Epoch(1)).is_ok(), idle, "{name}");
+        let is_old = state.epoch() == Epoch(0);
+        assert_eq!(state.disclaim(Epoch(0)).is_ok(), is_old, "{name}");
+    }
 }
 
 #[test]

@@ -1,9 +1,9 @@
 //! `control.toml` as written, and everything that is refused in it. The file `config/control.toml` is the manual.
 
 use super::{Config, Limits};
-use cluster::{GroupId, Kind, SlotCount};
+use cluster::{GroupId, Kind, SlotCount, SlotRanges};
 use serde::Deserialize;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -30,6 +30,7 @@ pub struct FileGroup {
     pub addr: String,
     #[serde(default)]
     pub kind: Kind,
+    pub slots: Option<String>,
 }
 
 /// The limits as written; what is missing has its default.
@@ -125,8 +126,20 @@ impl File {
         }
         let groups = self.groups.iter().map(|g| (GroupId(g.id), g.addr.clone())).collect();
         let kinds = self.groups.iter().map(|g| (GroupId(g.id), g.kind)).collect();
+        let placement = self.placement()?;
         let (data, password) = (self.data.clone(), self.password.clone());
-        Ok(Config { data, slot_count, groups, kinds, password, limits: self.limits.check()? })
+        let limits = self.limits.check()?;
+        Ok(Config { data, slot_count, groups, kinds, placement, password, limits })
+    }
+
+    /// The slots that groups name; one that names none begins empty where another does.
+    fn placement(&self) -> Result<BTreeMap<GroupId, SlotRanges>, ConfigError> {
+        let named = self.groups.iter().filter_map(|g| Some((g.id, g.slots.as_deref()?)));
+        let parsed = named.map(|(id, text)| {
+            let wrong = |why| ConfigError(format!("slots of group {id} are \"{text}\": {why}"));
+            Ok((GroupId(id), text.parse().map_err(wrong)?))
+        });
+        parsed.collect()
     }
 }
 

@@ -7,7 +7,7 @@ use super::{Driver, Peer, Status, Watch};
 use crate::driver::now_ms;
 use crate::state::{Change, Moving, Phase, WantStatus};
 use crate::step::{Mark, Step};
-use cluster::{GroupId, MigrationId, Slot};
+use cluster::{GroupId, Kind, MigrationId, Slot};
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,7 +33,8 @@ impl Driver {
             _ => true,
         };
         batch.extend(self.found.drain(..).filter(still_fits));
-        let strangers = state.migrations().map(|(_, m)| m).filter(|m| !state.is_ours(m.from));
+        let strangers =
+            state.migrations().map(|(_, m)| m).filter(|m| state.is_by_proxies(m.from, m.to));
         let mut door = Door::new(self.limits.foreign_slots_moving_max, strangers);
         for (slot, moving) in state.migrations() {
             let Some(Step::Store(mark)) = self.next(slot, moving, &lost, now) else { continue };
@@ -60,8 +61,8 @@ impl Driver {
         lost: &Lost,
         now: Instant,
     ) -> Option<Step> {
-        if !self.state.is_ours(moving.from) {
-            return Some(self.next_of_stranger(slot, moving, lost, now));
+        if self.state.is_by_proxies(moving.from, moving.to) {
+            return Some(self.next_by_proxies(slot, moving, lost, now));
         }
         let record = self.state.slot(slot)?;
         let paused = self.state.paused
@@ -86,7 +87,7 @@ impl Driver {
             Mark::CalledOff(reason) => vec![Change::CalledOff { slot, reason }],
             Mark::Moved => {
                 let mut figures = self.watches.get(&slot).map(Watch::figures).unwrap_or_default();
-                if !self.state.is_ours(moving.from) {
+                if self.state.is_by_proxies(moving.from, moving.to) {
                     figures.keys = self.proxies.keys(moving.id);
                     self.peers.values_mut().for_each(|peer| peer.slots_are_new = true);
                 }
@@ -152,7 +153,11 @@ impl Driver {
         let mut window = Window::new(self.limits.slots_moving_max, under_way());
         let narrow_max = self.limits.foreign_slots_moving_max + LOOKED_AT_AHEAD;
         let mut narrow = Window::new(narrow_max, under_way());
-        let have_proxies = self.proxies.are_all_there(&state, &self.limits, now);
+        // Who migrates by itself, and has a slot to migrate already.
+        let by_itself = |group: GroupId| {
+            self.has_password && state.group(group).is_some_and(|g| g.kind == Kind::Pika)
+        };
+        let mut busy: HashSet<GroupId> = under_way().map(|m| m.from).collect();
         let is_up = |group: &GroupId| self.peers.get(group).is_some_and(|p| p.status == Status::Up);
         for (slot, record) in state.records() {
             let Some(to) = record.wanted().map(|w| w.to) else { continue };
@@ -163,9 +168,13 @@ impl Driver {
                 && !self.retry_at.contains_key(&slot)
                 && !littered.contains(&(slot, to))
                 && !adopted.contains(&slot);
-            let is_ours = state.is_ours(record.group);
-            let window = if is_ours { &mut window } else { &mut narrow };
-            if ready && (is_ours || have_proxies) && window.enter(record.group, to) {
+            let by_proxies = state.is_by_proxies(record.group, to);
+            let window = if by_proxies { &mut narrow } else { &mut window };
+            let may = !by_proxies
+                || self.may_go_by_proxies(record.group, to, now)
+                    && !(by_itself(record.group) && busy.contains(&record.group));
+            if ready && may && window.enter(record.group, to) {
+                busy.insert(record.group);
                 batch.push(Change::Opened { slot, id: MigrationId(rand::random()) });
             }
         }

@@ -74,6 +74,9 @@ impl Job {
             };
             self.add(Subject::Greeting, &["ASSIGN", &epoch.to_string(), owner, &slots.to_string()]);
         }
+        for (epoch, slots) in elsewhere(state) {
+            self.add(Subject::Greeting, &["DISCLAIM", &epoch.to_string(), &slots.to_string()]);
+        }
     }
 
     pub(super) fn pace(&mut self, bytes: u64) {
@@ -123,8 +126,16 @@ impl Job {
     }
 }
 
-/// The slots by epoch and owner, but for those that are moving to or from `group`: their records there are made by the migration. Nor those of
-/// nodes that are not ours: whoever they move to must take what their nodes send, as a plain server does.
+/// The slots of nodes that are not ours, by epoch: whoever they move to must take what their nodes send, as a plain server does.
+fn elsewhere(state: &State) -> BTreeMap<Epoch, SlotRanges> {
+    let mut runs: BTreeMap<_, Vec<Slot>> = BTreeMap::new();
+    for (slot, record) in state.records().filter(|(_, record)| !state.is_ours(record.group)) {
+        runs.entry(record.epoch).or_default().push(slot);
+    }
+    runs.into_iter().map(|(epoch, slots)| (epoch, slots.into_iter().collect())).collect()
+}
+
+/// The slots of nodes of ours by epoch and owner, but for those that are moving to or from `group`: their records there are made by the migration.
 fn settled(state: &State, group: GroupId) -> BTreeMap<(Epoch, GroupId), SlotRanges> {
     let mut runs: BTreeMap<_, Vec<Slot>> = BTreeMap::new();
     for (slot, record) in state.records() {

@@ -23,7 +23,7 @@ pub(super) struct Peer {
     pub(super) pace_is_new: bool,
     /// It is not ours: nothing is said to it.
     is_stranger: bool,
-    /// Slots have come from nodes that are not ours since the node was told.
+    /// Slots have come from nodes that are not ours, or gone to such, since the node was told.
     pub(super) slots_are_new: bool,
     pub(super) polled_at: Instant,
     /// When anything copied out of this node has last come on.
@@ -120,6 +120,11 @@ impl Peer {
 
     pub(super) fn new_pace(&mut self) {
         self.pace_is_new = true;
+    }
+
+    /// Whether it has heard all there is to say of slots that are elsewhere.
+    pub(super) fn is_told(&self) -> bool {
+        self.is_stranger || self.job.is_none() && !self.slots_are_new
     }
 
     pub(super) fn is_free(&self) -> bool {

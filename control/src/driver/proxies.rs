@@ -1,4 +1,4 @@
-//! Slots that leave nodes which are not ours: what the proxies say, and what follows from it.
+//! Slots that leave nodes which are not ours, or go to such: what the proxies say, and what follows from it.
 //!
 //! ```text
 //!  store     the proxies do                                what is stored when all have said so
@@ -16,13 +16,14 @@
 //! operator's word. What proxies say is not stored: they say all of it once a second.
 
 use super::decide::Lost;
-use super::{Denied, Driver};
+use super::{Denied, Driver, Peer};
 use crate::config::Limits;
 use crate::docs::{Proxy, ProxyForget, ProxyHeard, ProxyReport, ProxySays, ProxyWord};
+use crate::metrics::Present;
 use crate::planner::refusal;
-use crate::state::{Change, Moving, Phase, ProxyRecord, State, WantStatus};
+use crate::state::{Change, Moving, Phase, ProxyRecord, SlotRecord, State, WantStatus};
 use crate::step::{Mark, Step};
-use cluster::{MigrationId, Slot};
+use cluster::{GroupId, MigrationId, Slot};
 use std::collections::HashMap;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -76,6 +77,22 @@ impl Proxies {
         state.proxies.iter().filter_map(of).collect()
     }
 
+    /// How many there are, and whose word is waited for.
+    pub(super) fn present(&self, state: &State, limits: &Limits, now: Instant) -> Present {
+        let is_away = |p: &&ProxyRecord| self.silence(&p.boot, now) >= limits.proxy_away_max;
+        let away = state.proxies.iter().filter(is_away).count();
+        let by_proxies = state.migrations().filter(|(_, m)| state.is_by_proxies(m.from, m.to));
+        let asked: Vec<_> =
+            by_proxies.filter_map(|(_, m)| Some((m.id, awaited(&m.phase)?))).collect();
+        let owes = |p: &&ProxyRecord| {
+            let words = self.seen.get(&p.boot).map(|seen| &seen.words);
+            let said = |id| words.and_then(|words| words.get(id)).map(|word| word.what);
+            asked.iter().any(|(id, what)| said(id) != Some(*what))
+        };
+        let awaited = state.proxies.iter().filter(owes).count();
+        Present { heard: state.proxies.len() - away, away, awaited }
+    }
+
     /// Whether every proxy of the store says this of a migration.
     fn all_say(&self, state: &State, id: MigrationId, says: ProxySays) -> bool {
         let words = self.words(state, id);
@@ -112,6 +129,16 @@ impl Proxies {
             }
         };
         state.proxies.iter().map(view).collect()
+    }
+}
+
+/// What each proxy is to say of a migration in this phase.
+fn awaited(phase: &Phase) -> Option<ProxySays> {
+    match phase {
+        Phase::Open => Some(ProxySays::Ready),
+        Phase::Locked => Some(ProxySays::Locked),
+        Phase::Armed => Some(ProxySays::Arrived),
+        Phase::Settled | Phase::Undo { .. } => None,
     }
 }
 
@@ -179,8 +206,18 @@ impl Driver {
         former.map(|(_, old)| Change::ProxyGone { boot: old.boot.clone() }).collect()
     }
 
-    /// What is next for a slot that leaves a node which is not ours.
-    pub(super) fn next_of_stranger(
+    /// Whether a slot may set out by the proxies: all of them are known, and a target of ours knows that the slot is at a node which is not.
+    pub(super) fn may_go_by_proxies(&self, from: GroupId, to: GroupId, now: Instant) -> bool {
+        // Proxies that were started before there were such nodes go on sending to ours; they say so as soon as they have the table.
+        let all_have_spoken = now - self.born >= self.limits.proxy_away_max;
+        let is_told = self.peers.get(&to).is_some_and(Peer::is_told);
+        self.proxies.are_all_there(&self.state, &self.limits, now)
+            && is_told
+            && (all_have_spoken || !self.state.is_ours(from))
+    }
+
+    /// What is next for a slot that the proxies move.
+    pub(super) fn next_by_proxies(
         &mut self,
         slot: Slot,
         moving: &Moving,
@@ -231,11 +268,13 @@ impl Driver {
         step
     }
 
-    /// What keeps slots at nodes that are not ours.
+    /// What keeps slots that the proxies move.
     pub(super) fn notes_of_proxies(&self, mut slots: impl Iterator<Item = Slot>) -> Option<String> {
-        let is_theirs =
-            |slot: Slot| self.state.slot(slot).is_some_and(|r| !self.state.is_ours(r.group));
-        if !slots.any(is_theirs) {
+        let is_theirs = |r: &SlotRecord| {
+            let to = r.want.as_ref().map_or(r.group, |want| want.to);
+            self.state.is_by_proxies(r.group, to)
+        };
+        if !slots.any(|slot| self.state.slot(slot).is_some_and(is_theirs)) {
             return None;
         }
         if self.state.proxies.is_empty() {

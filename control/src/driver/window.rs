@@ -45,7 +45,7 @@ pub(super) struct Door {
 }
 
 impl Door {
-    /// Keys of `max` slots may be on their way for each pair; `under_way` leave nodes that are not ours.
+    /// Keys of `max` slots may be on their way for each pair; `under_way` are moved by the proxies.
     pub(super) fn new<'a>(max: usize, under_way: impl Iterator<Item = &'a Moving>) -> Self {
         let mut door = Self { max, one_is_locked: false, on_their_way: HashMap::new() };
         for moving in under_way {

@@ -203,7 +203,7 @@ impl State {
         let (from, epoch) = (record.group, Epoch(record.epoch.max(record.reserved).0 + 1));
         record.reserved = epoch;
         record.moving = Some(Moving { id, from, to, epoch, phase: Phase::Open, opened_ms: at_ms });
-        self.tell_proxies(from);
+        self.tell_proxies(from, to);
         self.note(Event::new(at_ms, EventKind::Opened).slots([slot]).path(from, to));
         Ok(())
     }
@@ -233,7 +233,7 @@ impl State {
     fn armed(&mut self, slot: Slot, at_ms: u64) -> Result<(), Error> {
         let (from, to) =
             self.phase(slot, Phase::Armed, |p| matches!(p, Phase::Open | Phase::Locked))?;
-        self.tell_proxies(from);
+        self.tell_proxies(from, to);
         self.note(Event::new(at_ms, EventKind::Armed).slots([slot]).path(from, to));
         Ok(())
     }
@@ -268,7 +268,7 @@ impl State {
         let undo = Phase::Undo { reason: reason.clone() };
         let may_end = |p: &Phase| matches!(p, Phase::Open | Phase::Locked | Phase::Armed);
         let (from, to) = self.phase(slot, undo, may_end)?;
-        self.tell_proxies(from);
+        self.tell_proxies(from, to);
         self.note(
             Event::new(at_ms, EventKind::CalledOff).slots([slot]).path(from, to).detail(reason),
         );
@@ -300,7 +300,7 @@ impl State {
                 .for_each(|p| p.slot_arrived(slot, moving.from, &Figures::default()));
             self.close_plans(at_ms);
         }
-        if self.is_ours(moving.from) {
+        if !self.is_by_proxies(moving.from, moving.to) {
             self.debris.push(Debris { id: moving.id, slot, group: moving.to });
         }
         self.note(
@@ -392,7 +392,7 @@ impl State {
             // Past its settling a migration only goes forward: what is left of it is tidying up.
             let is_past = |m: &Moving| match m.phase {
                 Phase::Settled => true,
-                Phase::Armed => strangers.contains(&m.from),
+                Phase::Armed => strangers.contains(&m.from) || strangers.contains(&m.to),
                 _ => false,
             };
             if record.moving.as_ref().is_some_and(is_past) {

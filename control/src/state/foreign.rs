@@ -21,13 +21,18 @@ impl State {
         self.group(group).is_none_or(|g| g.kind.is_ours())
     }
 
+    /// Whether the proxies see to it that a slot moves from one group to the other: all moves but those between nodes of ours.
+    pub fn is_by_proxies(&self, from: GroupId, to: GroupId) -> bool {
+        !self.is_ours(from) || !self.is_ours(to)
+    }
+
     /// What the proxies are to do about slots that leave nodes which are not ours.
     pub(super) fn leaving(&self) -> Vec<Leaving> {
         if self.groups.iter().all(|g| g.kind.is_ours()) {
             return Vec::new();
         }
-        let of_strangers = self.migrations().filter(|(_, m)| !self.is_ours(m.from));
-        let leaving = of_strangers.filter_map(|(slot, moving)| {
+        let by_proxies = self.migrations().filter(|(_, m)| self.is_by_proxies(m.from, m.to));
+        let leaving = by_proxies.filter_map(|(slot, moving)| {
             let stage = match moving.phase {
                 Phase::Open => LeavingStage::Examine,
                 Phase::Locked => LeavingStage::Prepare,
@@ -39,9 +44,9 @@ impl State {
         leaving.collect()
     }
 
-    /// Something has changed that the proxies must hear of, if the source is not ours.
-    pub(super) fn tell_proxies(&mut self, from: GroupId) {
-        self.version += u64::from(!self.is_ours(from));
+    /// Something has changed that the proxies must hear of, if the slot moves by them.
+    pub(super) fn tell_proxies(&mut self, from: GroupId, to: GroupId) {
+        self.version += u64::from(self.is_by_proxies(from, to));
     }
 
     pub(super) fn group_is(&mut self, id: GroupId, kind: Kind) {
@@ -68,7 +73,7 @@ impl State {
 
     pub(super) fn locked(&mut self, slot: Slot, at_ms: u64) -> Result<(), Error> {
         let (from, to) = self.phase(slot, Phase::Locked, |p| *p == Phase::Open)?;
-        self.tell_proxies(from);
+        self.tell_proxies(from, to);
         self.note(Event::new(at_ms, EventKind::Locked).slots([slot]).path(from, to));
         Ok(())
     }
@@ -141,12 +146,30 @@ mod tests {
         assert_eq!(planner::abort(&state, None).unwrap().0.count, 0);
     }
 
+    /// A slot of ours goes to such a node as one of such a node does, and nobody has a copy to drop.
     #[test]
-    fn slots_of_ours_do_not_move_to_others() {
-        let state = state(3, &[]);
-        let refused = planner::plan(&state, &"25-26".parse().unwrap(), GroupId(2)).unwrap_err();
-        assert!(refused.error.contains("25-26 are at nodes of ours"), "{refused:?}");
-        assert!(planner::plan(&state, &"4".parse().unwrap(), GroupId(3)).is_ok());
+    fn slots_of_ours_go_to_others_by_the_proxies_too() {
+        let mut state = state(2, &[]);
+        let slot = Slot(25);
+        let planned = planner::plan(&state, &"25".parse().unwrap(), GroupId(2)).unwrap().1;
+        let opened = Change::Opened { slot, id: MigrationId(8) };
+        for change in [planned, opened, Change::Locked { slot }] {
+            state.apply(change, 3).unwrap();
+        }
+        let stages: Vec<_> = state.table().leaving.iter().map(|l| (l.slot, l.stage)).collect();
+        assert_eq!(stages, [(S, LeavingStage::Examine), (slot, LeavingStage::Prepare)]);
+        let reason = String::new();
+        state.apply(Change::CalledOff { slot, reason }, 4).unwrap();
+        state.apply(Change::Whole { slot }, 4).unwrap();
+        assert!(state.debris.is_empty(), "no node of ours has a copy");
+    }
+
+    #[test]
+    fn slots_do_not_move_between_strangers_of_two_kinds() {
+        let kind = Change::GroupIs { id: GroupId(2), kind: Kind::CodisServer };
+        let state = state(3, &[kind]);
+        let refused = planner::plan(&state, &"4-5".parse().unwrap(), GroupId(2)).unwrap_err();
+        assert!(refused.error.contains("slots 4-5 are at nodes of another kind"), "{refused:?}");
     }
 
     #[test]

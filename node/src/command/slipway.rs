@@ -129,6 +129,7 @@ pub(crate) async fn word(session: &mut Session, word: Word) {
     let answer = match word.name.to_ascii_uppercase().as_slice() {
         b"CLAIM" => claim(&shared, args).await,
         b"ASSIGN" => assign(&shared, args).await,
+        b"DISCLAIM" => disclaim(&shared, args).await,
         b"STATE" => Ok(state(&shared)),
         b"OPEN" => driver::open(&shared, args).await,
         b"YIELD" => driver::yield_slot(&shared, args).await,
@@ -196,6 +197,22 @@ async fn assign(shared: &Shared, args: &[Bytes]) -> Result<Vec<u8>, CommandError
         // A slot that has an owner keeps it: that is no error.
         changed +=
             i64::from(shared.slots.step(slot, |state| state.assign(epoch, hint.clone())).is_ok());
+    }
+    if changed > 0 {
+        shared.wal.sync().await?;
+    }
+    Ok(reply_of(|reply| reply.int(changed)))
+}
+
+/// `DISCLAIM epoch ranges`: slots of which there is no key here, and that are at a node which is not ours; synced before it is answered.
+async fn disclaim(shared: &Shared, args: &[Bytes]) -> Result<Vec<u8>, CommandError> {
+    let epoch = Epoch(number(argument(args, 0)?)?);
+    let ranges: SlotRanges = parsed(argument(args, 1)?)?;
+    transfer::check_not_codis(shared).map_err(|why| CommandError::from(format!("ERR {why}")))?;
+    ranges.check(shared.slot_count()).map_err(|e| CommandError::from(format!("ERR {e}")))?;
+    let mut changed = 0;
+    for slot in ranges.iter() {
+        changed += i64::from(transfer::disclaim(shared, slot, epoch));
     }
     if changed > 0 {
         shared.wal.sync().await?;

@@ -15,7 +15,7 @@ use crate::encoding::Meta;
 use crate::error::CommandError;
 use crate::exec::{self, Entered};
 use crate::session::{Watches, watch_key, with_scratch};
-use crate::shared::{Driver, Shared};
+use crate::shared::Shared;
 use crate::slots::watched::Hold;
 use crate::txn::{Flow, Reads, Txn};
 use cluster::state::Access;
@@ -72,7 +72,6 @@ pub(crate) async fn move_keys(
     places: Vec<Place>,
     target: &Target,
 ) -> Result<u64, String> {
-    check_driver(shared)?;
     let runtime = shared.transfers.copy.clone();
     // Whoever asks may hang up, but what was begun is brought to its end: words of a key that is given up half-way could arrive behind those of
     // the next attempt.
@@ -144,16 +143,6 @@ pub(crate) async fn has_left(shared: &Arc<Shared>, slot: Slot, target: &Target) 
         far.map(|far| shared.transfers.away.give_back(far)).is_ok()
     });
     known.await.unwrap_or(false)
-}
-
-fn check_driver(shared: &Shared) -> Result<(), String> {
-    if shared.driver() == Driver::Slipway {
-        return Err(
-            "this node is driven by a controller, which moves slots between Slipway nodes only"
-                .into(),
-        );
-    }
-    Ok(())
 }
 
 impl Away {

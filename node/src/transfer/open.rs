@@ -1,4 +1,5 @@
-//! What a node without a controller lets others do to its slots: OPEN, YIELD, and the operator's FORCEOWN (docs/WIRE.md §7).
+//! What a node without a controller lets others do to its slots: OPEN, YIELD, and the operator's FORCEOWN (docs/WIRE.md §7); and DISCLAIM, by which
+//! a controller says that a slot is at a node which is not ours (§4).
 //!
 //! A node that has keys of a slot never lets it go for another's word: two copies are for the operator to judge.
 
@@ -142,6 +143,20 @@ pub(crate) fn yield_to(
         Ok(persist)
     });
     change.map(drop).map_err(|e| of_slot(slot, e))
+}
+
+/// DISCLAIM: the slot is at a node that is not ours. One that has keys here, moves, or has a later owner stays as it is. Returns whether it has
+/// changed; the caller syncs before it answers.
+pub(crate) fn disclaim(shared: &Shared, slot: Slot, epoch: Epoch) -> bool {
+    let change = change::change(shared, slot, |inner, _| {
+        if inner.keys() > 0 {
+            return Err(ChangeError::Refused("it has keys of the slot".to_owned()));
+        }
+        let (next, persist) = inner.state.clone().disclaim(epoch)?;
+        inner.state = next;
+        Ok(persist)
+    });
+    matches!(change, Ok(Persist::Sync))
 }
 
 /// FORCEOWN: returns the epoch and the keys that are here. The caller syncs before it answers.

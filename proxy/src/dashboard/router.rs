@@ -83,6 +83,8 @@ impl Filling {
 enum By {
     Dashboard,
     Sentinels,
+    /// A slot is let go: there is no dashboard that would have nodes migrate by themselves.
+    Controller,
 }
 
 /// Which group an address was last filled with, and each group's primary.
@@ -180,11 +182,11 @@ impl Router {
         for slot in &taken {
             let is_leaving = filling.place(slot.id).filter(|slot| !slot.migrate_from.is_empty());
             match is_leaving {
-                Some(s) if s.forward_method == ForwardMethod::Sync => {
+                Some(s) if s.forward_method == ForwardMethod::Sync || by == By::Controller => {
                     let means = self.dialect(&s.migrate_from);
                     self.moves.begin(Job::new(&self.config, s, means));
                 }
-                // The node itself moves it.
+                // The node itself moves it, by the dashboard's order.
                 Some(_) => {}
                 None if slot.migrate_from.is_empty() => self.forget(slot),
                 None => {}
@@ -203,7 +205,7 @@ impl Router {
             groups.learn(&slot.backend_addr, slot.backend_addr_group_id);
             groups.learn(&slot.migrate_from, slot.migrate_from_group_id);
             match by {
-                By::Dashboard => switched.remove(&slot.id),
+                By::Dashboard | By::Controller => switched.remove(&slot.id),
                 By::Sentinels => switched.insert(slot.id),
             };
             if let Some(place) = usize::try_from(slot.id).ok().and_then(|id| slots.get_mut(id)) {

@@ -111,7 +111,13 @@ async fn examine_all(
     to.check(config.slot_count)?;
     let path = path(config, moved, &from).await?;
     from.check_idle()?;
-    tokio::try_join!(known.await_index(config, &from), known.await_index(config, &to))?;
+    // What takes a while at one of them goes on at the other: a dashboard asks again after seconds.
+    let (from_lists, to_lists, cleared) = tokio::join!(
+        known.await_index(config, &from),
+        known.await_index(config, &to),
+        known.clear_cache(&mut target, &to, moved.slot)
+    );
+    from_lists.and(to_lists).and(cleared)?;
     if path == Path::Async {
         let now = node::look(&mut source, moved.source, moved.slot).await?;
         // Somebody else's SLOTSRELOAD would list again what has just left, and the node's own migration goes by the list.
@@ -119,7 +125,6 @@ async fn examine_all(
             return Err(Refusal::Reloading { node: now.addr, seconds: now.reload_seconds });
         }
     }
-    known.clear_cache(&mut target, &to, moved.slot).await?;
     slot::check_absent(&mut target, moved).await?;
     if source.dialect() == Dialect::Slipway {
         ours::check(config, (&mut source, &mut target), moved).await?;

@@ -8,7 +8,7 @@ use super::examine::drop_absent;
 use super::link::{Link, LinkError};
 use crate::config::Config;
 use crate::dialect::Dialect;
-use codis::model::Slot;
+use codis::model::{ForwardMethod, Slot};
 use protocol::frame::Value;
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,6 +24,8 @@ pub(crate) struct Job {
     pub(crate) target: String,
     /// What the source is.
     pub(crate) dialect: Dialect,
+    /// [`ForwardMethod::SemiAsync`]: the source, a Pika, migrates it by itself.
+    pub(crate) method: ForwardMethod,
 }
 
 impl Job {
@@ -35,6 +37,7 @@ impl Job {
             source: slot.migrate_from.clone(),
             target: slot.backend_addr.clone(),
             dialect,
+            method: slot.forward_method,
         }
     }
 }
@@ -55,6 +58,8 @@ const PAUSE: Duration = Duration::from_millis(5);
 const PAUSES_MAX: u32 = 100;
 /// Keys that a codis-server moves in one go; requests wait that long for keys of their own.
 const BATCH_KEYS: &str = "64";
+/// Keys that a Pika takes on at a time when it migrates by itself; as many as a dashboard says.
+const ITSELF_KEYS: &str = "500";
 /// When requests get at a codis-server between two goes.
 const BETWEEN: Duration = Duration::from_millis(2);
 /// Keys listed at a time.
@@ -104,6 +109,7 @@ async fn attempt(job: &Job, progress: &watch::Sender<Swept>) -> Result<(), Strin
         }
         match job.dialect {
             Dialect::CodisServer | Dialect::Slipway => sweep.in_batches().await?,
+            _ if job.method == ForwardMethod::SemiAsync => sweep.by_itself().await?,
             _ => sweep.pika_database().await?,
         }
     }
@@ -149,20 +155,25 @@ impl<'a> Sweep<'a> {
         self.link.ask(words).await.map_err(|error| error.to_string())
     }
 
+    /// Orders so many keys of the slot over.
+    async fn order(&mut self, keys: &str) -> Result<Value, String> {
+        let words = [
+            &b"SLOTSMGRTTAGSLOT-ASYNC"[..],
+            self.host.as_bytes(),
+            self.port.as_bytes(),
+            self.limit.as_bytes(),
+            b"200",
+            b"33554432",
+            self.slot.as_bytes(),
+            keys.as_bytes(),
+        ];
+        self.link.ask(&words).await.map_err(|error| error.to_string())
+    }
+
     /// Empties the slot in the database that is selected, some keys at a time, so that those that are asked for get in between.
     async fn in_batches(&mut self) -> Result<(), String> {
         loop {
-            let words = [
-                &b"SLOTSMGRTTAGSLOT-ASYNC"[..],
-                self.host.as_bytes(),
-                self.port.as_bytes(),
-                self.limit.as_bytes(),
-                b"200",
-                b"33554432",
-                self.slot.as_bytes(),
-                BATCH_KEYS.as_bytes(),
-            ];
-            let answer = self.link.ask(&words).await.map_err(|error| error.to_string())?;
+            let answer = self.order(BATCH_KEYS).await?;
             match answer.as_items() {
                 Some(&[Value::Int(moved), Value::Int(left)]) => {
                     let moved = u64::try_from(moved).unwrap_or(0);
@@ -175,12 +186,32 @@ impl<'a> Sweep<'a> {
                 _ if answer.as_error().is_some_and(|line| line.contains("being migrated")) => {
                     sleep(BETWEEN).await;
                 }
-                _ => {
-                    let why =
-                        answer.as_error().map_or_else(|| format!("{answer:?}"), str::to_owned);
-                    return Err(format!("the answer to SLOTSMGRTTAGSLOT-ASYNC is {why}"));
-                }
+                _ => return Err(refused_order(&answer)),
             }
+        }
+    }
+
+    /// Has a Pika migrate the slot by itself, as a codis-dashboard would; it answers with the keys that were left before. Others may order the
+    /// same at the same time, and for other slots it has no time meanwhile.
+    async fn by_itself(&mut self) -> Result<(), String> {
+        let mut before = None;
+        loop {
+            let answer = self.order(ITSELF_KEYS).await?;
+            match answer.as_items() {
+                Some(&[Value::Int(_), Value::Int(left)]) => {
+                    let moved =
+                        before.map_or(0, |before| u64::try_from(before - left).unwrap_or(0));
+                    self.progress.send_modify(|swept| swept.moved += moved);
+                    before = Some(left);
+                    if left == 0 && self.is_empty().await? {
+                        return Ok(());
+                    }
+                }
+                _ if answer.as_error().is_some_and(|line| line.contains("currently migrating")) => {
+                }
+                _ => return Err(refused_order(&answer)),
+            }
+            sleep(BETWEEN).await;
         }
     }
 
@@ -278,6 +309,11 @@ impl<'a> Sweep<'a> {
     async fn is_empty(&mut self) -> Result<bool, String> {
         Ok(keys_listed(&mut self.link, &self.slot).await? == 0)
     }
+}
+
+fn refused_order(answer: &Value) -> String {
+    let why = answer.as_error().map_or_else(|| format!("{answer:?}"), str::to_owned);
+    format!("the answer to SLOTSMGRTTAGSLOT-ASYNC is {why}")
 }
 
 /// How many keys the source lists for a slot.

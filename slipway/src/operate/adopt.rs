@@ -1,4 +1,4 @@
-//! `slipway adopt`: a product of Codis whose servers are all nodes of ours gets our controller in the dashboard's place, or goes back.
+//! `slipway adopt`: a product of Codis gets our controller in the dashboard's place, or goes back.
 //!
 //! - [`plan`]: whether it can be, and the state our controller begins with. Pure.
 //! - `back`: the way back.
@@ -172,12 +172,19 @@ fn told(adoption: &Adoption, args: &AdoptArgs, would: &str) -> String {
         adoption.state.groups.len(),
         args.data.display()
     );
-    for (group, addr) in adoption.nodes() {
-        let _ = write!(text, "     [[group]]\n     id = {group}\n     addr = \"{addr}\"\n");
+    for control::state::Group { id, addr, kind, .. } in &adoption.state.groups {
+        let _ = write!(text, "     [[group]]\n     id = {id}\n     addr = \"{addr}\"\n");
+        if !kind.is_ours() {
+            let kind = serde_json::to_value(kind).unwrap_or_default();
+            let _ = writeln!(text, "     kind = {kind}");
+        }
+    }
+    text.push_str("\n  3. restart the proxies, one after the other, with our own proxy.toml and its `controller`; until then they go on as they are\n");
+    if adoption.has_strangers() {
+        text.push_str("  4. when no proxy of before runs any more: `slipway resume`; until then nothing moves\n");
     }
     text.push_str(
-        "\n  3. restart the proxies, one after the other, with our own proxy.toml and its `controller`; until then they go on as they are\n\
-         back: stop the controller, start the dashboard, and run the same command with --back",
+        "back: stop the controller, start the dashboard, and run the same command with --back",
     );
     text
 }

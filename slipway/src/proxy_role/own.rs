@@ -12,7 +12,7 @@ use file::File;
 use parking_lot::Mutex;
 use proxy::config::Nodes;
 use proxy::{Proxy, TableSource};
-use reporter::Reporter;
+use reporter::{Reporter, Voice};
 use service::http::{Readiness, Routes};
 use std::net::TcpListener;
 use std::process::ExitCode;
@@ -77,34 +77,37 @@ async fn serve(
         return Ok(());
     };
     let first = watch.tables.borrow().clone();
-    let is_mixed = first.groups.iter().any(|group| !group.kind.is_ours());
-    let nodes = if is_mixed { Nodes::Mixed } else { Nodes::Slipway };
+    let nodes = if has_strangers(&first) { Nodes::Mixed } else { Nodes::Slipway };
     let config = proxy::Config { cluster: Some(first.cluster.clone()), nodes, ..settings.config };
     let source = TableSource { tables: watch.tables, refresh: watch.refresh };
     let proxy = Proxy::new(config)?;
     proxy.register(&daemon.registry)?;
-    let reporter = proxy.follow().map(|follow| {
-        let reporter = Reporter::new(client, &settings.listen, follow);
-        (reporter.clone(), tokio::spawn(reporter.run(source.tables.clone())))
-    });
-    if reporter.is_none() {
-        daemon.shutdown.tasks().spawn(warn_of_strangers(source.tables.clone()));
-    }
+    let tables = source.tables.clone();
+    let voice = proxy.follow().map_or_else(|| Voice::Ignorant(tables.clone()), Voice::Follows);
+    let reporter = Reporter::new(client, &settings.listen, voice);
+    let (told, task) = (reporter.clone(), tokio::spawn(report(reporter, tables.clone())));
     *state.lock() = Ok(());
     let result = proxy.run(listeners, source, stop.clone()).await;
-    if let Some((reporter, task)) = reporter {
-        task.abort();
-        reporter.take_leave().await;
+    task.abort();
+    if has_strangers(&tables.borrow().clone()) {
+        told.take_leave().await;
     }
     Ok(result?)
 }
 
-/// Such nodes came after the proxy had been started.
-async fn warn_of_strangers(mut tables: watch::Receiver<Arc<Table>>) {
-    let has_strangers = |table: &Arc<Table>| table.groups.iter().any(|g| !g.kind.is_ours());
-    if tables.wait_for(has_strangers).await.is_ok() {
+fn has_strangers(table: &Table) -> bool {
+    table.groups.iter().any(|group| !group.kind.is_ours())
+}
+
+/// Reports once there are nodes that are not ours: before, nobody waits for a proxy's word.
+async fn report(reporter: Reporter, mut tables: watch::Receiver<Arc<Table>>) {
+    if tables.wait_for(|table| has_strangers(table)).await.is_err() {
+        return;
+    }
+    if reporter.is_ignorant() {
         tracing::error!(
             "the cluster has nodes that are not ours, which it had not when this proxy was started: it serves none of their slots; start it anew"
         );
     }
+    reporter.run(tables).await;
 }

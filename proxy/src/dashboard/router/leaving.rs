@@ -3,7 +3,7 @@
 use super::{Filling, Router};
 use crate::dashboard::moves::{Counted, Stage};
 use crate::dialect::Dialect;
-use crate::foreign::examine::{Move, Path, examine, prepare};
+use crate::foreign::examine::{Move, Path, Ready, examine, prepare};
 use crate::foreign::known::Known;
 use codis::model::Slot;
 use tokio::time::Instant;
@@ -73,20 +73,26 @@ impl Router {
         let line = |why: String| stays(slot, &why);
         let ready = examine(&self.config, &self.known, moved).await;
         let ready = ready.map_err(|refusal| line(refusal.to_string()))?;
-        let keys_max = self.config.foreign.probed_keys_max;
-        if ready.path == Path::Async && ready.keys > keys_max {
-            return Err(line(format!(
-                "{source} has a password and {} keys of the slot; requests would wait for all of them to move, more than {keys_max} \
-                 (slipway_foreign_probed_keys_max) would take too long",
-                ready.keys
-            )));
-        }
+        self.check_size(source, &ready).map_err(line)?;
         if ready.unseen > 0 {
             tracing::warn!(
                 slot = slot.id,
                 keys = ready.unseen,
                 "not all keys of a slot were looked at before it moves"
             );
+        }
+        Ok(())
+    }
+
+    /// Refuses a slot whose requests would wait for too long until its node has migrated it.
+    pub(super) fn check_size(&self, source: &str, ready: &Ready) -> Result<(), String> {
+        let keys_max = self.config.foreign.probed_keys_max;
+        if ready.path == Path::Async && ready.keys > keys_max {
+            return Err(format!(
+                "{source} has a password and {} keys of the slot; requests would wait for all of them to move, more than {keys_max} \
+                 (slipway_foreign_probed_keys_max) would take too long",
+                ready.keys
+            ));
         }
         Ok(())
     }

@@ -1,7 +1,7 @@
 //! What our own controller needs of the router: each step of a slot's way for itself.
 
 use super::{By, Router};
-use crate::foreign::examine::{Move, Path, examine};
+use crate::foreign::examine::{Move, examine};
 use codis::model::Slot;
 
 /// Why a slot cannot leave its node.
@@ -22,12 +22,7 @@ impl Router {
         let (source, target) = (&leaving.migrate_from, &leaving.backend_addr);
         let moved = Move { slot: cluster::Slot(number), source, target };
         match examine(&self.config, &self.known, moved).await {
-            Ok(ready) if ready.path == Path::Async || self.config.node_password.is_some() => {
-                Err(stands(format!(
-                    "{source} and {target} have a password, which moves key by key do not send: only a codis-dashboard can have such nodes move slots"
-                )))
-            }
-            Ok(_) => Ok(()),
+            Ok(ready) => self.check_size(source, &ready).map_err(stands),
             Err(refusal) => {
                 Err(Obstacle { why: refusal.to_string(), is_passing: refusal.is_passing() })
             }
@@ -36,7 +31,7 @@ impl Router {
 
     /// Has requests of a slot follow their keys from now on, and sweeps the rest. Once more is as good.
     pub(crate) async fn let_go(&self, leaving: Slot) -> Result<(), String> {
-        self.apply(vec![leaving], By::Dashboard).await
+        self.apply(vec![leaving], By::Controller).await
     }
 
     /// Waits, for as long as a fill may take, until nothing of a slot is at its source and every worker knows.

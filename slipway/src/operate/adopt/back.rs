@@ -33,7 +33,7 @@ pub(super) async fn run(product: &Product, args: &AdoptArgs, extent: Extent) -> 
     }
     let moved = moved(product, state);
     if extent == Extent::All {
-        for group in &state.groups {
+        for group in state.groups.iter().filter(|group| group.kind.is_ours()) {
             if let Err(why) = free(&group.addr, args).await {
                 return Ok(stopped(&format!(
                     "the node of group {} at {}: {why}",

@@ -15,9 +15,15 @@ pub(super) struct Adoption {
 }
 
 impl Adoption {
-    /// Groups and where their nodes listen.
+    /// Groups of ours and where their nodes listen: those are claimed. Other nodes take no such word.
     pub(super) fn nodes(&self) -> impl Iterator<Item = (GroupId, &str)> {
-        self.state.groups.iter().map(|group| (group.id, group.addr.as_str()))
+        let ours = self.state.groups.iter().filter(|group| group.kind.is_ours());
+        ours.map(|group| (group.id, group.addr.as_str()))
+    }
+
+    /// Whether a group's node is not ours.
+    pub(super) fn has_strangers(&self) -> bool {
+        self.state.groups.iter().any(|group| !group.kind.is_ours())
     }
 }
 
@@ -40,6 +46,11 @@ pub(super) fn adoption(product: &Product, kept: Option<String>) -> Result<Adopti
     let mut state = State::found(cluster, count, &groups, now.as_millis() as u64);
     for (record, (group, epoch)) in state.slots.iter_mut().zip(owners) {
         (record.group, record.epoch, record.reserved) = (group, epoch.owner, epoch.highest);
+    }
+    for group in &mut state.groups {
+        group.kind = nodes.get(&group.id).map(|node| node.kind).unwrap_or_default();
+        // Proxies that the dashboard has filled are not waited for before they are started anew: until the operator has done that, nothing moves.
+        state.paused |= !group.kind.is_ours();
     }
     Ok(Adoption { state })
 }
@@ -72,7 +83,8 @@ fn unfinished(product: &Product, reasons: &mut Vec<String>) {
 #[derive(Debug)]
 struct Node<'a> {
     addr: &'a str,
-    /// What it has on record of each slot: state and epoch.
+    kind: cluster::Kind,
+    /// What one of ours has on record of each slot: state and epoch.
     slots: BTreeMap<Slot, (&'a str, Epoch)>,
 }
 
@@ -94,7 +106,7 @@ fn nodes<'a>(
     nodes
 }
 
-/// A group must be one node of ours that nobody but the dashboard drives.
+/// A group must be one node of a kind whose slots can move, and one of ours that nobody but the dashboard drives.
 fn node<'a>(
     product: &'a Product,
     group: &'a GroupRecord,
@@ -114,18 +126,27 @@ fn node<'a>(
         Some(Err(why)) => return Err(format!("the server of group {id} at {addr}: {why}")),
         None => return Err(format!("the server of group {id} at {addr} was not asked")),
     };
-    let (Kind::Ours, Some(state)) = (found.kind, &found.state) else {
-        return Err(format!(
-            "the server of group {id} at {addr} is no node of ours: add a group with one, and move the slots there"
-        ));
-    };
-    if state.driver == "slipway" && state.cluster.as_deref() != kept {
-        return Err(format!("the node of group {id} at {addr} is another controller's"));
-    }
-    if found.slots != Some(product.topom.slots()) {
+    let slots = found.slots.or((found.kind == Kind::CodisServer).then_some(CODIS_SLOTS));
+    if found.kind != Kind::Other && slots != Some(product.topom.slots()) {
         return Err(format!(
             "the node of group {id} at {addr} has another number of slots than the dashboard"
         ));
+    }
+    let kind = match found.kind {
+        Kind::Ours => cluster::Kind::Slipway,
+        Kind::Pika => cluster::Kind::Pika,
+        Kind::CodisServer => cluster::Kind::CodisServer,
+        Kind::Other => {
+            return Err(format!(
+                "the server of group {id} at {addr} knows no word for slots: add a group with another, and move the slots there"
+            ));
+        }
+    };
+    let Some(state) = &found.state else {
+        return Ok((GroupId(number), Node { addr, kind, slots: BTreeMap::new() }));
+    };
+    if state.driver == "slipway" && state.cluster.as_deref() != kept {
+        return Err(format!("the node of group {id} at {addr} is another controller's"));
     }
     let mut slots = BTreeMap::new();
     for run in &state.slots {
@@ -133,8 +154,11 @@ fn node<'a>(
             run.slots.parse().map_err(|_| format!("{addr} tells slots that are none"))?;
         slots.extend(ranges.iter().map(|slot| (slot, (run.state.as_str(), Epoch(run.epoch)))));
     }
-    Ok((GroupId(number), Node { addr, slots }))
+    Ok((GroupId(number), Node { addr, kind, slots }))
 }
+
+/// A codis-server has so many, always.
+const CODIS_SLOTS: i64 = 1024;
 
 /// Since when a slot has its owner, and the highest epoch anybody has on record.
 #[derive(Clone, Copy, Debug)]
@@ -143,7 +167,7 @@ struct Epochs {
     highest: Epoch,
 }
 
-/// The owner of each slot: the node that says so; where none does, the one that the dashboard says.
+/// The owner of each slot: the node that says so; where none does, or the dashboard names one that is not ours, the one that the dashboard says.
 fn owners(
     product: &Product,
     nodes: &BTreeMap<GroupId, Node<'_>>,
@@ -170,7 +194,11 @@ fn owners(
         if busy.iter().any(|state| !says(state).is_empty()) {
             unsettled.push(slot);
         }
+        let is_strange =
+            told.and_then(|group| nodes.get(&group)).is_some_and(|node| !node.kind.is_ours());
         let (group, epoch) = match (says("owned").as_slice(), told) {
+            // Nodes of ours keep slots that have gone to such a node, without keys; they forget them when they hear since when.
+            (_, Some(group)) if is_strange => (group, highest.unwrap_or_default()),
             ([one], Some(group)) if one.0 != group => {
                 elsewhere.push(slot);
                 *one
@@ -265,6 +293,33 @@ mod tests {
         assert_eq!(slots, [(1, 1), (1, 5), (2, 1), (2, 1)]);
         let kept = adoption(&product(&topom()), Some("c".to_owned())).unwrap().state;
         assert_eq!(kept.cluster, "c");
+    }
+
+    /// Group 2 is a Pika; slot 2 was at node 1 before, which keeps it without keys.
+    #[test]
+    fn groups_that_are_not_ours_keep_the_slots_that_the_dashboard_says() {
+        let mut product = product(&topom());
+        let pika = |slots| Server {
+            kind: Kind::Pika,
+            slots,
+            slotmigrate: Some("yes".to_owned()),
+            has_password: false,
+            state: None,
+        };
+        let first = json!([{"state": "unclaimed", "epoch": 0, "slots": "0,3"}, {"state": "owned", "epoch": 5, "slots": "1-2"}]);
+        product.servers.insert("n:1".to_owned(), Ok(node(&first)));
+        product.servers.insert("n:2".to_owned(), Ok(pika(Some(4))));
+        let adopted = adoption(&product, None).unwrap();
+        let state = &adopted.state;
+        let slots: Vec<_> = state.slots.iter().map(|slot| (slot.group.0, slot.epoch.0)).collect();
+        assert_eq!(slots, [(1, 1), (1, 5), (2, 5), (2, 1)]);
+        let kinds: Vec<_> = state.groups.iter().map(|group| group.kind).collect();
+        assert_eq!(kinds, [cluster::Kind::Slipway, cluster::Kind::Pika]);
+        assert!(state.paused && state.check().is_ok());
+        let claimed: Vec<_> = adopted.nodes().map(|(id, _)| id.0).collect();
+        assert_eq!(claimed, [1], "a Pika knows no such word");
+        product.servers.insert("n:2".to_owned(), Ok(pika(Some(1024))));
+        refuses(&product, "n:2 has another number of slots");
     }
 
     #[test]

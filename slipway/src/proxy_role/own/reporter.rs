@@ -1,9 +1,11 @@
 //! Tells the controller, once a second and whenever there is news, how far this proxy is with slots that leave nodes which are not ours.
 //!
-//! It tells before the proxy takes any table: from then on the controller waits for its word.
+//! It tells before the proxy takes any table: from then on the controller waits for its word. A proxy that was started when all nodes were ours
+//! knows nothing of such slots: it says so as soon as the table has other nodes, and no slot moves by the proxies while it runs.
 
 use crate::proxy_role::kernel;
 use cluster::Table;
+use cluster::table::Leaving;
 use control::Client;
 use control::docs::{ProxyReport, ProxySays, ProxyWord};
 use proxy::follow::{Follow, Says};
@@ -26,25 +28,63 @@ pub(super) struct Reporter {
     client: Client,
     name: String,
     boot: String,
-    follow: Arc<Follow>,
+    voice: Voice,
+}
+
+/// Who speaks.
+#[derive(Clone)]
+pub(super) enum Voice {
+    /// A proxy that follows tables.
+    Follows(Arc<Follow>),
+    /// One that cannot.
+    Ignorant(watch::Receiver<Arc<Table>>),
+}
+
+impl Voice {
+    fn words(&self) -> Vec<ProxyWord> {
+        match self {
+            Self::Follows(follow) => follow.words().into_iter().map(word).collect(),
+            Self::Ignorant(tables) => tables.borrow().leaving.iter().map(refusal).collect(),
+        }
+    }
+
+    /// Waits until there may be something new to say.
+    async fn news(&self) {
+        let _ = match self {
+            Self::Follows(follow) => timeout(PERIOD, follow.told.notified()).await,
+            Self::Ignorant(tables) => {
+                let mut tables = tables.clone();
+                tables.mark_unchanged();
+                timeout(PERIOD, async move { _ = tables.changed().await }).await
+            }
+        };
+    }
 }
 
 impl Reporter {
     /// The reporter of a proxy that listens there.
-    pub(super) fn new(client: Client, listen: &str, follow: Arc<Follow>) -> Self {
+    pub(super) fn new(client: Client, listen: &str, voice: Voice) -> Self {
         let name = format!("{}/{listen}", kernel("hostname"));
-        Self { client, name, boot: format!("{:032x}", rand::random::<u128>()), follow }
+        Self { client, name, boot: format!("{:032x}", rand::random::<u128>()), voice }
+    }
+
+    /// Whether the proxy cannot follow.
+    pub(super) fn is_ignorant(&self) -> bool {
+        matches!(self.voice, Voice::Ignorant(_))
     }
 
     /// Joins, follows the tables, and reports, for ever.
     pub(super) async fn run(self, tables: watch::Receiver<Arc<Table>>) {
         let first = self.tell().await;
-        tokio::join!(self.follow.run(tables, first), self.report());
+        match &self.voice {
+            Voice::Follows(follow) => _ = tokio::join!(follow.run(tables, first), self.report()),
+            Voice::Ignorant(_) => self.report().await,
+        }
     }
 
     async fn report(&self) {
         loop {
-            let _ = timeout(PERIOD, self.follow.told.notified()).await;
+            self.voice.news().await;
             self.tell().await;
         }
     }
@@ -57,7 +97,7 @@ impl Reporter {
                 name: self.name.clone(),
                 boot: self.boot.clone(),
                 is_gone: false,
-                words: self.follow.words().into_iter().map(word).collect(),
+                words: self.voice.words(),
             };
             match self.client.report_proxy(&report).await {
                 Ok(heard) => return heard.table_version,
@@ -83,6 +123,15 @@ impl Reporter {
             );
         }
     }
+}
+
+/// Of a proxy that cannot follow.
+fn refusal(leaving: &Leaving) -> ProxyWord {
+    let why = format!(
+        "slot {}: a proxy was started before the cluster had nodes that are not ours, and cannot follow: start it anew",
+        leaving.slot
+    );
+    ProxyWord { id: leaving.id, what: ProxySays::Refused, keys: 0, why: Some(why) }
 }
 
 fn word(word: proxy::follow::Word) -> ProxyWord {
