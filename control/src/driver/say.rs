@@ -80,7 +80,7 @@ impl Driver {
     /// What a group's node is for a migration that it knows.
     fn role_of(&self, moving: &Moving, group: GroupId) -> Option<Role> {
         match group {
-            _ if !self.state.is_ours(moving.from) => None,
+            _ if self.state.is_by_proxies(moving.from, moving.to) => None,
             source if source == moving.from => Some(Role::Source),
             target if target == moving.to => Some(Role::Target),
             _ => None,
