@@ -18,7 +18,9 @@ pub(crate) use node::line;
 pub use node::{Node, look as look_at_node};
 pub use refusal::Refusal;
 pub use slot::{Depth, Seen, WrongLetters, look as look_at_slot};
+pub(in crate::foreign) use slot::{Pages, rounded, shown};
 
+use super::carry;
 use super::known::Known;
 use super::link::{Link, LinkError};
 use crate::config::Config;
@@ -36,6 +38,17 @@ pub struct Move<'a> {
     /// Addresses as filled.
     pub source: &'a str,
     pub target: &'a str,
+    pub copier: Copier,
+}
+
+/// Whether keys that the nodes' commands cannot move are copied by us.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Copier {
+    /// Under a dashboard: they are in the way.
+    #[default]
+    None,
+    /// Our own controller has named a proxy that does it.
+    Named,
 }
 
 /// How the slot's keys can leave the source.
@@ -55,6 +68,8 @@ pub struct Ready {
     pub keys: u64,
     /// Listed keys beyond `foreign.examine_keys_max`; of them not all were looked at.
     pub unseen: u64,
+    /// It has keys that must be copied.
+    pub needs_copier: bool,
 }
 
 /// Asks both nodes. A refusal stands until somebody does something, unless it [`Refusal::is_passing`].
@@ -137,13 +152,17 @@ async fn examine_all(
         let count = &known.listed.before;
         noted::list(&mut source, moved.slot, &noted, count).await.map_err(&failed)??;
     }
-    match seen.findings.into_iter().next() {
-        Some(finding) => Err(finding),
-        None => {
-            let unseen = from.keys.saturating_sub(config.foreign.examine_keys_max as u64);
-            Ok(Ready { path, keys: from.keys, unseen })
+    let needs_copier = match seen.findings.into_iter().next() {
+        None => false,
+        Some(Refusal::Score { .. }) if moved.copier == Copier::Named => {
+            let bytes_max = config.foreign.carried_bytes_max;
+            carry::list(&mut source, moved.slot, bytes_max).await.map_err(&failed)??;
+            true
         }
-    }
+        Some(finding) => return Err(finding),
+    };
+    let unseen = from.keys.saturating_sub(config.foreign.examine_keys_max as u64);
+    Ok(Ready { path, keys: from.keys, unseen, needs_copier })
 }
 
 async fn prepare_all(config: &Config, known: &Known, moved: Move<'_>) -> Result<(), Refusal> {
