@@ -146,6 +146,7 @@ static ROWS: &[Row] = &[
     write("xadd", -5, streams::xadd),
     read("xlen", 2, streams::xlen),
     read("xrange", -4, streams::xrange),
+    read("xinfo", -3, streams::xinfo),
     write("xdel", -3, streams::xdel),
     write("geoadd", -5, geo::geoadd),
     write("georadius", -6, geo::georadius),

@@ -191,7 +191,7 @@ impl Router {
             taken.retain(|slot| !unfinished.slots.contains(&slot.id));
             unfinished.why
         });
-        let prepared = self.prepare_all(&mut filling, &before, &mut taken).await;
+        let prepared = self.prepare_all(&mut filling, &before, (&mut taken, by.copier())).await;
         for slot in &taken {
             let is_leaving = filling.place(slot.id).filter(|slot| !slot.migrate_from.is_empty());
             match is_leaving {

@@ -6,12 +6,16 @@
 //! the target at that moment.
 
 mod sorted_set;
+mod stream;
 
-use super::examine::{Move, Refusal, drop_absent, shown};
+use super::examine::{Move, Pages, Refusal, drop_absent, shown};
 use super::link::{Link, LinkError};
 use crate::config::Config;
+use crate::dialect::Dialect;
 use cluster::Slot;
 use protocol::frame::Value;
+use service::failpoint::{self, Injected};
+use sorted_set::Look;
 
 /// What is to be done about the keys that must be carried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,6 +26,17 @@ pub enum Errand {
     Withdraw,
     /// Delete at the source what is equal at the target, and make it so before if need be.
     Clear,
+}
+
+impl Errand {
+    /// The place where a test can stop or fail it, after each key.
+    fn fail_point(self) -> &'static str {
+        match self {
+            Self::Copy => "proxy.copied",
+            Self::Withdraw => "proxy.withdrawn",
+            Self::Clear => "proxy.cleared",
+        }
+    }
 }
 
 /// Why an errand was not done.
@@ -36,6 +51,8 @@ pub enum Trouble {
     Differs { key: String, node: String },
     #[error("{node} answers {command} with {answer}")]
     Answer { node: String, command: &'static str, answer: String },
+    #[error(transparent)]
+    Injected(#[from] Injected),
     /// Nobody wants it any more.
     #[error("called off")]
     CalledOff,
@@ -46,6 +63,20 @@ impl Trouble {
     pub fn is_passing(&self) -> bool {
         matches!(self, Self::Link(_))
     }
+}
+
+/// What must be carried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    SortedSet,
+    Stream,
+}
+
+/// A key that must be carried.
+#[derive(Clone, Debug)]
+pub(super) struct Cargo {
+    key: Vec<u8>,
+    kind: Kind,
 }
 
 /// Both sides of a slot.
@@ -73,19 +104,20 @@ pub async fn run(
         // It has been copied.
         Errand::Withdraw | Errand::Clear => u64::MAX,
     };
-    let keys = list(&mut source, moved.slot, bytes_max).await?;
+    let keys = list(&mut source, moved.slot, target.dialect(), bytes_max).await?;
     let keys = keys.map_err(|refusal| Trouble::Refused(Box::new(refusal)))?;
     tracing::info!(slot = %moved.slot, keys = keys.len(), ?errand, "keys are carried");
     let mut ends = Ends { moved, source, target };
-    for key in keys {
+    for cargo in keys {
         if !is_wanted() {
             return Err(Trouble::CalledOff);
         }
         match errand {
-            Errand::Copy => ends.copy(&key).await?,
-            Errand::Withdraw => ends.withdraw(&key).await?,
-            Errand::Clear => ends.clear(&key).await?,
+            Errand::Copy => ends.copy(&cargo).await?,
+            Errand::Withdraw => ends.withdraw(&cargo).await?,
+            Errand::Clear => ends.clear(&cargo).await?,
         }
+        failpoint::check(errand.fail_point())?;
     }
     Ok(())
 }
@@ -94,33 +126,80 @@ pub async fn run(
 pub(super) async fn list(
     source: &mut Link,
     slot: Slot,
+    target: Dialect,
     bytes_max: u64,
-) -> Result<Result<Vec<Vec<u8>>, Refusal>, LinkError> {
-    sorted_set::list(source, slot, bytes_max).await
+) -> Result<Result<Vec<Cargo>, Refusal>, LinkError> {
+    let (mut found, mut total) = (Vec::new(), 0);
+    let too_much = |key: &[u8]| Refusal::TooMuchToCopy { slot, key: shown(key), bytes_max };
+    for key in stream::keys(source, slot).await? {
+        if target != Dialect::Pika {
+            return Ok(Err(Refusal::Stream { key: shown(&key) }));
+        }
+        total += stream::size(source, &key, bytes_max).await?;
+        if total > bytes_max {
+            return Ok(Err(too_much(&key)));
+        }
+        found.push(Cargo { key, kind: Kind::Stream });
+    }
+    let mut pages = Pages::new(slot, "z*");
+    while let Some(members) = pages.next(source).await? {
+        for member in members {
+            let key = &member[1..];
+            let bytes = match sorted_set::look(source, key).await? {
+                Look::Exact => continue,
+                Look::Infinite(refusal) => return Ok(Err(refusal)),
+                Look::Inexact { bytes } => bytes,
+            };
+            total += bytes;
+            if total > bytes_max {
+                return Ok(Err(too_much(key)));
+            }
+            found.push(Cargo { key: key.to_vec(), kind: Kind::SortedSet });
+        }
+    }
+    Ok(Ok(found))
 }
 
 impl Ends<'_> {
-    async fn copy(&mut self, key: &[u8]) -> Result<(), Trouble> {
-        sorted_set::copy(self, key).await?;
-        if sorted_set::is_equal(self, key).await? {
+    async fn copy(&mut self, cargo: &Cargo) -> Result<(), Trouble> {
+        match cargo.kind {
+            Kind::SortedSet => sorted_set::copy(self, &cargo.key).await?,
+            Kind::Stream => stream::copy(self, &cargo.key).await?,
+        }
+        if self.is_equal(cargo).await? {
             return Ok(());
         }
-        Err(Trouble::Differs { key: shown(key), node: self.moved.target.to_owned() })
+        Err(Trouble::Differs { key: shown(&cargo.key), node: self.moved.target.to_owned() })
     }
 
-    async fn withdraw(&mut self, key: &[u8]) -> Result<(), Trouble> {
-        let answer = self.target.ask(&[b"DEL", key]).await?;
-        done(self.moved.target, "DEL", &answer)
-    }
-
-    async fn clear(&mut self, key: &[u8]) -> Result<(), Trouble> {
-        if !sorted_set::is_equal(self, key).await? {
-            self.copy(key).await?;
+    async fn is_equal(&mut self, cargo: &Cargo) -> Result<bool, Trouble> {
+        match cargo.kind {
+            Kind::SortedSet => sorted_set::is_equal(self, &cargo.key).await,
+            Kind::Stream => stream::is_equal(self, &cargo.key).await,
         }
-        let answer = self.source.ask(&[b"DEL", key]).await?;
-        done(self.moved.source, "DEL", &answer)?;
-        let member = [&[sorted_set::LETTER], key].concat();
-        Ok(drop_absent(&mut self.source, self.moved.slot, &member).await?)
+    }
+
+    async fn withdraw(&mut self, cargo: &Cargo) -> Result<(), Trouble> {
+        let (node, slot) = (self.moved.target, self.moved.slot);
+        match cargo.kind {
+            Kind::SortedSet => done(node, "DEL", &self.target.ask(&[b"DEL", &cargo.key]).await?),
+            Kind::Stream => stream::remove(node, &mut self.target, slot, &cargo.key).await,
+        }
+    }
+
+    async fn clear(&mut self, cargo: &Cargo) -> Result<(), Trouble> {
+        if !self.is_equal(cargo).await? {
+            self.copy(cargo).await?;
+        }
+        let (node, slot, key) = (self.moved.source, self.moved.slot, &cargo.key);
+        match cargo.kind {
+            Kind::SortedSet => {
+                done(node, "DEL", &self.source.ask(&[b"DEL", key]).await?)?;
+                let member = [&[sorted_set::LETTER], key.as_slice()].concat();
+                Ok(drop_absent(&mut self.source, slot, &member).await?)
+            }
+            Kind::Stream => stream::remove(node, &mut self.source, slot, key).await,
+        }
     }
 }
 

@@ -18,7 +18,7 @@ pub(crate) use node::line;
 pub use node::{Node, look as look_at_node};
 pub use refusal::Refusal;
 pub use slot::{Depth, Seen, WrongLetters, look as look_at_slot};
-pub(in crate::foreign) use slot::{Pages, rounded, shown};
+pub(in crate::foreign) use slot::{Kind, Pages, kinds, rounded, shown, tag_hash};
 
 use super::carry;
 use super::known::Known;
@@ -85,11 +85,15 @@ pub async fn examine(
 }
 
 /// Sees to it that the source lists every key of the slot that is written, and that none is listed which cannot move. The slot is locked, so
-/// that nothing is added behind it; other proxies may lock it a moment later.
+/// that nothing is added behind it; other proxies may lock it a moment later. Returns whether there is now something for a copier.
 ///
 /// # Cancel safety
 /// As [`examine`].
-pub async fn prepare(config: &Arc<Config>, known: &Known, moved: Move<'_>) -> Result<(), Refusal> {
+pub async fn prepare(
+    config: &Arc<Config>,
+    known: &Known,
+    moved: Move<'_>,
+) -> Result<bool, Refusal> {
     in_time(config, prepare_all(config, known, moved)).await
 }
 
@@ -154,9 +158,9 @@ async fn examine_all(
     }
     let needs_copier = match seen.findings.into_iter().next() {
         None => false,
-        Some(Refusal::Score { .. }) if moved.copier == Copier::Named => {
-            let bytes_max = config.foreign.carried_bytes_max;
-            carry::list(&mut source, moved.slot, bytes_max).await.map_err(&failed)??;
+        Some(Refusal::Score { .. } | Refusal::Stream { .. }) if moved.copier == Copier::Named => {
+            let (to, bytes_max) = (target.dialect(), config.foreign.carried_bytes_max);
+            carry::list(&mut source, moved.slot, to, bytes_max).await.map_err(&failed)??;
             true
         }
         Some(finding) => return Err(finding),
@@ -165,15 +169,16 @@ async fn examine_all(
     Ok(Ready { path, keys: from.keys, unseen, needs_copier })
 }
 
-async fn prepare_all(config: &Config, known: &Known, moved: Move<'_>) -> Result<(), Refusal> {
+async fn prepare_all(config: &Config, known: &Known, moved: Move<'_>) -> Result<bool, Refusal> {
     let mut source = open(config, moved.source).await?;
     match source.dialect() {
         Dialect::Pika => {}
         Dialect::Slipway => {
             let mut target = open(config, moved.target).await?;
-            return ours::check(config, (&mut source, &mut target), moved).await;
+            ours::check(config, (&mut source, &mut target), moved).await?;
+            return Ok(false);
         }
-        _ => return Ok(()),
+        _ => return Ok(false),
     }
     let failed = in_words(moved.source);
     let noted = known.noted(moved.slot);
@@ -183,9 +188,15 @@ async fn prepare_all(config: &Config, known: &Known, moved: Move<'_>) -> Result<
         // It migrates the slot by itself.
         letters::put_right(&mut source, moved.slot).await.map_err(&failed)??;
     }
-    let depth = depth(config, WrongLetters::Cure);
+    // Behind what a copier carries there may be something that is in the way.
+    let findings_max = if moved.copier == Copier::Named { usize::MAX } else { 1 };
+    let depth = Depth { findings_max, ..depth(config, WrongLetters::Cure) };
     let seen = slot::look_again(&mut source, moved.slot, depth).await.map_err(&failed)?;
-    seen.findings.into_iter().next().map_or(Ok(()), Err)
+    let is_carried = |finding: &Refusal| {
+        moved.copier == Copier::Named && matches!(finding, Refusal::Stream { .. })
+    };
+    let (carried, others): (Vec<Refusal>, _) = seen.findings.into_iter().partition(is_carried);
+    others.into_iter().next().map_or(Ok(!carried.is_empty()), Err)
 }
 
 fn depth(config: &Config, wrong_letters: WrongLetters) -> Depth {

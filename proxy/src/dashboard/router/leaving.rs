@@ -116,12 +116,17 @@ impl Router {
         &self,
         filling: &mut Filling,
         before: &[Slot],
-        taken: &mut Vec<Slot>,
+        (taken, copier): (&mut Vec<Slot>, Copier),
     ) -> Result<(), String> {
         let mut result = Ok(());
         for slot in taken.clone() {
             let Some(moved) = self.about_to_leave(&slot) else { continue };
-            if let Err(refusal) = prepare(&self.config, &self.known, moved).await {
+            let moved = Move { copier, ..moved };
+            let prepared = prepare(&self.config, &self.known, moved).await;
+            if prepared == Ok(true) {
+                self.carried.lock().insert(slot.id);
+            }
+            if let Err(refusal) = prepared {
                 let why = stays(&slot, &refusal.to_string());
                 tracing::warn!(slot = slot.id, why, "a slot cannot leave its node");
                 taken.retain(|other| other.id != slot.id);

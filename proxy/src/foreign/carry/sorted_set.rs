@@ -1,9 +1,8 @@
 //! Sorted sets with scores that six decimals do not hold. Pika keeps them exactly and shows them with 17 digits; it only sends them rounded.
 
 use super::{Ends, Trouble, done};
-use crate::foreign::examine::{Pages, Refusal, rounded, shown};
+use crate::foreign::examine::{Refusal, rounded, shown};
 use crate::foreign::link::{Link, LinkError};
-use cluster::Slot;
 use protocol::frame::Value;
 
 /// The letter of the type in a slot's list.
@@ -18,38 +17,8 @@ const MEMBER_COST: u64 = 64;
 /// A member and its score, as the node shows it.
 type Member = (Vec<u8>, Vec<u8>);
 
-/// The sorted sets of a slot that must be carried.
-pub(super) async fn list(
-    source: &mut Link,
-    slot: Slot,
-    bytes_max: u64,
-) -> Result<Result<Vec<Vec<u8>>, Refusal>, LinkError> {
-    let (mut pages, mut found, mut total) = (Pages::new(slot, "z*"), Vec::new(), 0);
-    while let Some(members) = pages.next(source).await? {
-        for member in members {
-            let key = &member[1..];
-            match look(source, key).await? {
-                Look::Exact => {}
-                Look::Infinite(refusal) => return Ok(Err(refusal)),
-                Look::Inexact { bytes } => {
-                    total += bytes;
-                    if total > bytes_max {
-                        return Ok(Err(Refusal::TooMuchToCopy {
-                            slot,
-                            key: shown(key),
-                            bytes_max,
-                        }));
-                    }
-                    found.push(key.to_vec());
-                }
-            }
-        }
-    }
-    Ok(Ok(found))
-}
-
 /// What a sorted set is.
-enum Look {
+pub(super) enum Look {
     /// Pika can send it.
     Exact,
     Inexact {
@@ -59,7 +28,8 @@ enum Look {
     Infinite(Refusal),
 }
 
-async fn look(source: &mut Link, key: &[u8]) -> Result<Look, LinkError> {
+/// Looks at all of its scores.
+pub(super) async fn look(source: &mut Link, key: &[u8]) -> Result<Look, LinkError> {
     let (mut bytes, mut inexact, mut has_infinite, mut from) = (0, None, false, 0);
     loop {
         let page = page(source, key, from).await?;

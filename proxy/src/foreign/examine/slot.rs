@@ -307,10 +307,10 @@ impl Pages {
 }
 
 /// What a key is.
-pub(super) struct Kind {
+pub(in crate::foreign) struct Kind {
     /// As TYPE says it, which goes on saying what a deleted key was.
     name: String,
-    pub(super) exists: bool,
+    pub(in crate::foreign) exists: bool,
 }
 
 impl Kind {
@@ -321,7 +321,7 @@ impl Kind {
     }
 
     /// TYPE says `streams`.
-    fn is_stream(&self) -> bool {
+    pub(in crate::foreign) fn is_stream(&self) -> bool {
         self.name.starts_with("stream")
     }
 
@@ -331,7 +331,10 @@ impl Kind {
     }
 }
 
-pub(super) async fn kinds(link: &mut Link, keys: &[&[u8]]) -> Result<Vec<Kind>, LinkError> {
+pub(in crate::foreign) async fn kinds(
+    link: &mut Link,
+    keys: &[&[u8]],
+) -> Result<Vec<Kind>, LinkError> {
     let names = ask_each(link, b"TYPE", keys).await?;
     let exist = ask_each(link, b"EXISTS", keys).await?;
     Ok(names.iter().zip(&exist).map(|(name, exists)| Kind::read(name, exists)).collect())
@@ -372,7 +375,7 @@ fn texts(answer: &Value) -> impl Iterator<Item = &[u8]> {
 }
 
 /// CRC-32 of the tag, if the key has one.
-pub(super) fn tag_hash(key: &[u8]) -> Option<u32> {
+pub(in crate::foreign) fn tag_hash(key: &[u8]) -> Option<u32> {
     let tag = tag(key);
     (tag.len() != key.len()).then(|| crc32fast::hash(tag))
 }
