@@ -158,9 +158,14 @@ async fn examine_all(
     }
     let needs_copier = match seen.findings.into_iter().next() {
         None => false,
-        Some(Refusal::Score { .. } | Refusal::Stream { .. }) if moved.copier == Copier::Named => {
+        Some(finding) if moved.copier == Copier::Named && is_carried(&finding) => {
             let (to, bytes_max) = (target.dialect(), config.foreign.carried_bytes_max);
-            carry::list(&mut source, moved.slot, to, bytes_max).await.map_err(&failed)??;
+            let listed = carry::list(&mut source, moved.slot, to, bytes_max);
+            // The copier must list them behind the lock.
+            match timeout(config.foreign.examine_timeout / 2, listed).await {
+                Ok(listed) => _ = listed.map_err(&failed)??,
+                Err(_) => return Err(finding),
+            }
             true
         }
         Some(finding) => return Err(finding),
@@ -192,11 +197,14 @@ async fn prepare_all(config: &Config, known: &Known, moved: Move<'_>) -> Result<
     let findings_max = if moved.copier == Copier::Named { usize::MAX } else { 1 };
     let depth = Depth { findings_max, ..depth(config, WrongLetters::Cure) };
     let seen = slot::look_again(&mut source, moved.slot, depth).await.map_err(&failed)?;
-    let is_carried = |finding: &Refusal| {
-        moved.copier == Copier::Named && matches!(finding, Refusal::Stream { .. })
-    };
+    let is_carried = |finding: &Refusal| moved.copier == Copier::Named && is_carried(finding);
     let (carried, others): (Vec<Refusal>, _) = seen.findings.into_iter().partition(is_carried);
     others.into_iter().next().map_or(Ok(!carried.is_empty()), Err)
+}
+
+/// Whether a copier does what stands in the way.
+fn is_carried(finding: &Refusal) -> bool {
+    matches!(finding, Refusal::Score { .. } | Refusal::Stream { .. })
 }
 
 fn depth(config: &Config, wrong_letters: WrongLetters) -> Depth {
