@@ -50,11 +50,17 @@ if [[ -z ${READ:-} ]]; then
     rm -f "$numbers"
     point bench "the bench runs to its end"
 fi
-if [[ -f $numbers ]]; then
-    while IFS= read -r line; do
-        printf '%s\n' "$line"
-        [[ $line != FAIL* ]] || failed=$((failed + 1))
-    done < <(cargo run --quiet --release -p slipway-benches --bin bench -- --read "$numbers")
+# The bench's own lines, one for each pass line.
+lines=$logs/pass-lines.log
+if [[ ! -f $numbers ]]; then
+    echo "FAIL the pass lines: there is no $numbers"
+    failed=$((failed + 1))
+elif cargo run --quiet --release -p slipway-benches --bin bench -- --read "$numbers" >"$lines" && grep -q '^PASS\|^FAIL' "$lines"; then
+    cat "$lines"
+    failed=$((failed + $(grep -c '^FAIL' "$lines" || true)))
+else
+    echo "FAIL the pass lines: $numbers cannot be read (see $lines)"
+    failed=$((failed + 1))
 fi
 point moves "all slots move under writes: no client error, no damaged key, a client's worst latency within 20 ms of a run without moves"
 if [[ -n ${PIKA:-} && -n ${CODIS_DASHBOARD:-} && -n ${CODIS_ADMIN:-} ]]; then
