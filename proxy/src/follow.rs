@@ -93,7 +93,8 @@ enum Carried {
 impl Follow {
     pub(crate) fn new(router: Arc<Router>, config: Arc<Config>) -> Self {
         let boot = format!("{:032x}", rand::random::<u128>());
-        let (steps, told, carrying) = (Mutex::default(), Notify::new(), Default::default());
+        let (steps, told) = (Mutex::default(), Notify::new());
+        let carrying = tokio::sync::Mutex::default();
         Self { router, config, steps, told, boot, carrying }
     }
 
