@@ -6,9 +6,10 @@ use smallvec::SmallVec;
 
 pub(super) fn mget(ctx: &mut Ctx<'_, '_>) -> Outcome {
     ctx.reply.array(ctx.args.len() - 1);
-    for key in ctx.args.from(1) {
+    let keys: SmallVec<[&[u8]; 16]> = ctx.args.from(1).collect();
+    for at in 0..keys.len() {
         // A key of another kind is no string, and no error.
-        match ctx.txn.any_string(key)? {
+        match ctx.txn.first_string(&keys[at..])? {
             Some(value) => ctx.reply.bulk(value),
             None => ctx.reply.null(),
         }
