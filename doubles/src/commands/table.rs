@@ -139,6 +139,7 @@ static ROWS: &[Row] = &[
     read("zrank", 3, zsets::zrank),
     read("zrevrange", -4, zsets::zrange),
     read("zrangebyscore", -4, zsets::zrangebyscore),
+    read("zlexcount", 4, zsets::zlexcount),
     write("zremrangebyscore", 4, zsets::zremrangebyscore),
     read("zscan", -3, zsets::zscan),
     write("zunionstore", -4, zsets::combine_store),

@@ -121,10 +121,13 @@ async fn more_than_clients_can_wait_for_is_refused_by_name_before_anything_is_lo
 
 #[tokio::test]
 async fn a_set_with_infinite_scores_beside_inexact_ones_is_named() {
-    let mut pair = Pair::new().await;
-    pair.source.ask_all(&["ZADD z 0.1234567890123 m", "ZADD z inf n"]).await;
-    let examined = pair.examine_with(pair.with_copier("z")).await;
-    assert!(matches!(&examined, Err(Refusal::Score { key, .. }) if key == "z"), "{examined:?}");
+    for infinite in ["inf", "-inf"] {
+        let mut pair = Pair::new().await;
+        let line = format!("ZADD z {infinite} n");
+        pair.source.ask_all(&["ZADD z 0.1234567890123 m", &line]).await;
+        let examined = pair.examine_with(pair.with_copier("z")).await;
+        assert!(matches!(&examined, Err(Refusal::Score { key, .. }) if key == "z"), "{examined:?}");
+    }
 }
 
 #[tokio::test]

@@ -8,7 +8,7 @@ use protocol::frame::Value;
 /// The letter of the type in a slot's list.
 pub(super) const LETTER: u8 = b'z';
 
-/// Members of one question to ZRANGE, and of one ZADD.
+/// Members of one question, and of one ZADD.
 const MEMBERS_A_PAGE: usize = 1024;
 
 /// What a member costs beside its bytes, in bytes: its score, and what is sent around both.
@@ -31,7 +31,7 @@ pub(super) enum Look {
 /// Looks at all of its scores.
 pub(super) async fn look(source: &mut Link, key: &[u8]) -> Result<Look, LinkError> {
     let (mut bytes, mut inexact, mut has_infinite, mut from) = (0, None, false, 0);
-    loop {
+    let last_page = loop {
         let page = page(source, key, from).await?;
         for (member, score) in &page {
             bytes += member.len() as u64 + MEMBER_COST;
@@ -45,9 +45,15 @@ pub(super) async fn look(source: &mut Link, key: &[u8]) -> Result<Look, LinkErro
             }
         }
         if page.len() < MEMBERS_A_PAGE {
-            break;
+            break page.len();
         }
         from += page.len();
+    };
+    let members = (from + last_page) as u64;
+    if inexact.is_some() {
+        // A member with -inf is in no range of scores.
+        let all = count(source, key).await?;
+        has_infinite |= all != Some(members);
     }
     Ok(match inexact {
         None => Look::Exact,
@@ -105,15 +111,22 @@ fn bits(score: &[u8]) -> Option<u64> {
     Some((score + 0.0).to_bits())
 }
 
-/// Members from a rank on, lowest first.
+/// Members from a rank on, lowest first. Not by ZRANGE, which Pika answers from a read cache that is not told of every write.
 async fn page(link: &mut Link, key: &[u8], from: usize) -> Result<Vec<Member>, LinkError> {
-    let (first, last) = (from.to_string(), (from + MEMBERS_A_PAGE - 1).to_string());
-    let words: [&[u8]; 5] = [b"ZRANGE", key, first.as_bytes(), last.as_bytes(), b"WITHSCORES"];
-    let answer = link.ask(&words).await?;
+    let (from, count) = (from.to_string(), MEMBERS_A_PAGE.to_string());
+    let (from, count) = (from.as_bytes(), count.as_bytes());
+    let range: [&[u8]; 5] = [b"ZRANGEBYSCORE", key, b"-inf", b"+inf", b"WITHSCORES"];
+    let answer = link.ask(&[&range[..], &[b"LIMIT", from, count]].concat()).await?;
     // What is listed as a sorted set may be something else by now.
     let texts: Vec<&[u8]> =
         answer.as_items().unwrap_or_default().iter().filter_map(Value::as_bytes).collect();
     Ok(texts.chunks_exact(2).map(|pair| (pair[0].to_vec(), pair[1].to_vec())).collect())
+}
+
+/// How many members there are, past the read cache.
+async fn count(link: &mut Link, key: &[u8]) -> Result<Option<u64>, LinkError> {
+    let count = link.ask(&[b"ZLEXCOUNT", key, b"-", b"+"]).await?.as_int();
+    Ok(count.and_then(|count| u64::try_from(count).ok()))
 }
 
 /// How long it will live, in milliseconds.
