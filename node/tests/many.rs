@@ -144,3 +144,23 @@ fn a_large_value_comes_whole_from_memory_and_from_disk() {
         assert!(client.say("MGET v0 v1 v2 v3 v4 v5 v6 v7") == format!("[{all}]"));
     }
 }
+
+#[test]
+fn mset_replaces_keys_of_every_kind_and_the_last_value_counts() {
+    for tag in TAGS {
+        let directory = tempfile::tempdir().unwrap();
+        let (server, keys) = cold(directory.path(), tag);
+        let mut client = server.client();
+        assert_eq!(client.say(&format!("MSETNX new{tag} 1 {} 2", keys[60].name)), ":0");
+        assert_eq!(client.say(&format!("MSETNX new{tag} 1 newer{tag} 2")), ":1");
+        let asked = with_some_twice(&keys);
+        let pairs = asked.iter().enumerate().map(|(at, key)| format!("{} value{at}", key.name));
+        let pairs = pairs.collect::<Vec<_>>().join(" ");
+        assert_eq!(client.say(&format!("MSET {pairs}")), "OK");
+        let last = |key: &Key| asked.iter().rposition(|asked| asked.name == key.name).unwrap();
+        let values: Vec<_> = keys.iter().map(|key| format!("value{}", last(key))).collect();
+        let mget = line("MGET", &keys.iter().collect::<Vec<_>>());
+        assert_eq!(client.say(&mget), format!("[{}]", values.join(" ")));
+        assert_eq!(client.say("DBSIZE"), format!(":{}", keys.len() + 2));
+    }
+}
