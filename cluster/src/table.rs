@@ -53,6 +53,9 @@ pub struct Leaving {
     pub id: MigrationId,
     pub to: GroupId,
     pub stage: LeavingStage,
+    /// The proxy, by its boot, that copies what the nodes' own commands cannot move. Without one such keys are in the way.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub copier: Option<String>,
 }
 
 /// What the proxies are to do about it. Each says when it has.
@@ -63,6 +66,12 @@ pub enum LeavingStage {
     Examine,
     /// Lock it and wait for what is on its way. It may still stay.
     Prepare,
+    /// It is locked; the copier copies what the nodes cannot move, and compares both sides. It may still stay.
+    Copy,
+    /// It will stay: the copier deletes at the target what it has copied. It is locked.
+    Withdraw,
+    /// All is at the target that the nodes cannot move: the copier deletes it at the source. It is locked, and never taken back.
+    Clear,
     /// Requests follow their keys, and the rest is swept. Never taken back.
     Migrate,
 }

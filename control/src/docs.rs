@@ -257,9 +257,17 @@ pub struct ProxyWord {
     /// Keys that its sweep has moved.
     #[serde(default)]
     pub keys: u64,
+    /// Of a slot that is looked at or locked: it has keys which the copier must copy. Said only where the table names a copier.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub needs_copier: bool,
     /// Why it does not come on, for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub why: Option<String>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
+fn is_false(flag: &bool) -> bool {
+    !flag
 }
 
 /// How far a slot is at a proxy.
@@ -272,6 +280,12 @@ pub enum ProxySays {
     Ready,
     /// It is locked, and nothing of it is on its way.
     Locked,
+    /// Of the copier: what the nodes cannot move is at the target, and equal there.
+    Copied,
+    /// Of the copier: none of that is at the target.
+    Withdrawn,
+    /// Of the copier: none of that is at the source any more.
+    Cleared,
     /// The source has nothing of it any more, and it is routed to the target alone.
     Arrived,
     /// It cannot leave, and stays as it was.

@@ -13,9 +13,9 @@ pub fn stage(record: &SlotRecord, all_paused: bool) -> Stage {
     if let Some(moving) = &record.moving {
         return match moving.phase {
             Phase::Open => Stage::Copying,
-            Phase::Locked | Phase::Armed => Stage::HandingOff,
+            Phase::Locked | Phase::Copying | Phase::Copied | Phase::Armed => Stage::HandingOff,
             Phase::Settled => Stage::Cleaning,
-            Phase::Undo { .. } => Stage::Undoing,
+            Phase::Withdrawing { .. } | Phase::Undo { .. } => Stage::Undoing,
         };
     }
     match record.want.as_ref().map(|w| &w.status) {
@@ -108,7 +108,7 @@ fn goes_elsewhere(record: &SlotRecord, to: GroupId) -> bool {
 }
 
 fn is_undone(phase: &Phase) -> bool {
-    matches!(phase, Phase::Undo { .. })
+    matches!(phase, Phase::Withdrawing { .. } | Phase::Undo { .. })
 }
 
 /// "Pause these moves", or everything.
@@ -137,7 +137,7 @@ pub fn abort(state: &State, slots: Option<&SlotRanges>) -> Result<(SlotsChanged,
     // Keys that have left by the proxies do not go back.
     let is_tidying = |r: &SlotRecord| {
         r.moving.as_ref().is_some_and(|m| match m.phase {
-            Phase::Settled => true,
+            Phase::Settled | Phase::Copied => true,
             Phase::Armed => state.is_by_proxies(m.from, m.to),
             _ => false,
         })

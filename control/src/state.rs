@@ -89,7 +89,13 @@ pub struct SlotRecord {
 ///             └──────────────────► (gone: the slot is whole at the source)
 /// ```
 ///
-/// From a node that is not ours: `Open ──► Locked ──► Armed ──► Settled`, and `Undo` from the first two only.
+/// From a node that is not ours: `Open ──► Locked ──► Armed ──► Settled`, and `Undo` from the first two only. With keys that its own commands
+/// cannot move:
+///
+/// ```text
+///   Locked ──► Copying ──► Copied ──► Armed
+///                 └──► Withdrawing ──► Undo
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Moving {
     pub id: MigrationId,
@@ -110,12 +116,28 @@ pub enum Phase {
     Open,
     /// From a node that is not ours: the proxies lock the slot.
     Locked,
+    /// From a node that is not ours: one proxy copies what the node cannot send, the others keep the slot locked.
+    Copying,
+    /// All of that is at the target. It is deleted at the source, and from now on the slot only goes forward.
+    Copied,
+    /// What was copied is deleted at the target, before anybody unlocks the slot.
+    Withdrawing { reason: String },
     /// The nodes may hand the slot off by themselves at any moment. From a node that is not ours: keys are on their way.
     Armed,
     /// The target owns the slot; the old copy is still there.
     Settled,
     /// The source is being asked to call it off.
     Undo { reason: String },
+}
+
+impl Phase {
+    /// What follows when it is called off. What has been copied must be deleted before the slot is unlocked.
+    fn undone(&self, reason: String) -> Self {
+        match self {
+            Self::Copying | Self::Withdrawing { .. } => Self::Withdrawing { reason },
+            _ => Self::Undo { reason },
+        }
+    }
 }
 
 /// What the operator wants of a slot.
@@ -188,6 +210,9 @@ pub enum EventKind {
     Locked,
     ProxyJoined,
     ProxyGone,
+    Copying,
+    Copied,
+    Withdrawn,
 }
 
 impl State {

@@ -103,6 +103,9 @@ pub enum Word {
 pub enum Mark {
     /// Of a slot that leaves a node which is not ours.
     Locked,
+    Copying,
+    Copied,
+    Withdrawn,
     Armed,
     Settled,
     Moved,
@@ -135,7 +138,9 @@ impl Word {
 pub fn next(picture: &Picture<'_>) -> Step {
     match &picture.moving.phase {
         // Of a node that is not ours: its moves are decided elsewhere.
-        Phase::Locked => Step::Wait("the proxies lock it"),
+        Phase::Locked | Phase::Copying | Phase::Copied | Phase::Withdrawing { .. } => {
+            Step::Wait("the proxies lock it")
+        }
         Phase::Settled => settled(picture),
         _ if picture.target_owns() => owned(picture),
         Phase::Open => open(picture),

@@ -137,6 +137,8 @@ pub struct Foreign {
     pub noted_keys_max: usize,
     /// Scores of sorted sets that Pika would round to six decimals.
     pub fractional_scores: FractionalScores,
+    /// Bytes of a slot's keys that Pika cannot send, and which are copied while the slot is locked; with more it stays where it is.
+    pub carried_bytes_max: u64,
 }
 
 /// What becomes of a slot with scores that Pika would round.
@@ -221,6 +223,7 @@ impl Default for Foreign {
             examine_keys_max: 2_048,
             noted_keys_max: 65_536,
             fractional_scores: FractionalScores::Refuse,
+            carried_bytes_max: 16 << 20,
         }
     }
 }

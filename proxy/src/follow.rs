@@ -7,6 +7,8 @@
 
 use crate::config::Config;
 use crate::dashboard::{Obstacle, Router};
+use crate::foreign::carry::Errand;
+use crate::foreign::examine::Copier;
 use cluster::table::{Leaving, LeavingStage};
 use cluster::{GroupId, MigrationId, Table};
 use codis::model::{ForwardMethod, Slot};
@@ -30,6 +32,12 @@ pub enum Says {
     Ready,
     /// It is locked, and nothing of it is on its way.
     Locked,
+    /// As the copier: what the source cannot send is at the target.
+    Copied,
+    /// As the copier: none of that is at the target.
+    Withdrawn,
+    /// As the copier: none of that is at the source any more.
+    Cleared,
     /// The source has nothing of it any more, and it is routed to the target alone.
     Arrived,
     /// It cannot leave, and stays as it was.
@@ -43,6 +51,8 @@ pub struct Word {
     pub says: Says,
     /// Keys that the sweep has moved.
     pub keys: u64,
+    /// It has keys which the copier must copy.
+    pub needs_copier: bool,
     /// Why it does not come on, for people.
     pub why: Option<String>,
 }
@@ -55,6 +65,10 @@ pub struct Follow {
     steps: Mutex<BTreeMap<MigrationId, Step>>,
     /// There is something new to say.
     pub told: Notify,
+    /// The name of this process: the controller names copiers by it.
+    pub boot: String,
+    /// Held by whoever carries keys: what was begun in a stage before has ended.
+    carrying: tokio::sync::Mutex<()>,
 }
 
 /// How far one slot is.
@@ -66,16 +80,30 @@ struct Step {
     why: Option<String>,
 }
 
+/// What became of an errand.
+#[derive(Debug)]
+enum Carried {
+    Done,
+    /// It cannot be done.
+    Refused(String),
+    /// Another stage has begun.
+    NotWanted,
+}
+
 impl Follow {
     pub(crate) fn new(router: Arc<Router>, config: Arc<Config>) -> Self {
-        Self { router, config, steps: Mutex::default(), told: Notify::new() }
+        let boot = format!("{:032x}", rand::random::<u128>());
+        let (steps, told, carrying) = (Mutex::default(), Notify::new(), Default::default());
+        Self { router, config, steps, told, boot, carrying }
     }
 
     /// All there is to say.
     pub fn words(&self) -> Vec<Word> {
         let word = |(id, step): (&MigrationId, &Step)| {
             let (keys, trouble) = self.router.progress(step.slot);
-            Word { id: *id, says: step.says, keys, why: step.why.clone().or(trouble) }
+            let is_before = matches!(step.says, Says::Ready | Says::Locked);
+            let needs_copier = is_before && self.router.needs_copier(step.slot);
+            Word { id: *id, says: step.says, keys, needs_copier, why: step.why.clone().or(trouble) }
         };
         self.steps.lock().iter().map(word).collect()
     }
@@ -93,6 +121,7 @@ impl Follow {
             let done = self.settle(&table).await;
             let let_go = self.let_go(&table, &mut beside).await;
             self.look(&table, &mut beside);
+            self.carry(&table, &mut beside);
             let _ = self.router.start();
             let locked = self.lock_one(&table).await;
             while beside.try_join_next().is_some() {}
@@ -119,15 +148,19 @@ impl Follow {
     async fn settle(&self, table: &Table) -> Result<(), String> {
         let filled = self.router.slots();
         let leaving = |id: i64| table.leaving.iter().find(|l| i64::from(l.slot.0) == id);
-        let stays = |slot: &Slot| match leaving(slot.id).map(|l| l.stage) {
-            None | Some(LeavingStage::Examine) => true,
+        let as_it_is = |slot: Slot| match leaving(slot.id).map(|l| l.stage) {
+            None | Some(LeavingStage::Examine) => Some(slot),
             // It was never filled here.
-            Some(LeavingStage::Prepare) => is_offline(&filled, slot.id),
-            Some(LeavingStage::Migrate) => false,
+            Some(LeavingStage::Prepare) => is_offline(&filled, slot.id).then_some(slot),
+            // Nor here, and some of its keys may be at the target already.
+            Some(LeavingStage::Copy | LeavingStage::Withdraw | LeavingStage::Clear) => {
+                is_offline(&filled, slot.id).then_some(Slot { locked: true, ..slot })
+            }
+            Some(LeavingStage::Migrate) => None,
         };
         let settled = (0..).zip(&table.slots).filter_map(|(id, owner)| at(table, id, owner.group));
         let news: Vec<Slot> =
-            settled.filter(|slot| stays(slot) && !is_filled(&filled, slot)).collect();
+            settled.filter_map(as_it_is).filter(|slot| !is_filled(&filled, slot)).collect();
         if news.is_empty() {
             return Ok(());
         }
@@ -184,7 +217,8 @@ impl Follow {
 
     /// Looks until there is an answer that stands.
     async fn look_at(&self, leaving: &Leaving, slot: &Slot) {
-        while let Err(Obstacle { why, is_passing }) = self.router.look(slot).await {
+        let copier = copier(leaving);
+        while let Err(Obstacle { why, is_passing }) = self.router.look(slot, copier).await {
             let why = format!("slot {}: {why}; the slot stays where it is", slot.id);
             if !self.is_begun(leaving) {
                 return;
@@ -204,11 +238,56 @@ impl Follow {
         let mut due = of_stage(table, LeavingStage::Prepare).filter(|l| !self.is_begun(l));
         let Some(leaving) = due.next() else { return false };
         let Some(slot) = self.on_its_way(table, leaving) else { return false };
-        match self.router.fill(vec![Slot { locked: true, ..slot }]).await {
+        match self.router.lock(slot, copier(leaving)).await {
             Ok(()) => self.say(leaving, Says::Locked, None),
             Err(why) => self.say(leaving, Says::Refused, Some(why)),
         }
         true
+    }
+
+    /// Where this proxy is the copier.
+    fn carry(self: &Arc<Self>, table: &Table, beside: &mut JoinSet<()>) {
+        for leaving in &table.leaving {
+            let (errand, done) = match leaving.stage {
+                LeavingStage::Copy => (Errand::Copy, Says::Copied),
+                LeavingStage::Withdraw => (Errand::Withdraw, Says::Withdrawn),
+                LeavingStage::Clear => (Errand::Clear, Says::Cleared),
+                LeavingStage::Examine | LeavingStage::Prepare | LeavingStage::Migrate => continue,
+            };
+            let is_ours = leaving.copier.as_ref() == Some(&self.boot);
+            if !is_ours || self.is_begun(leaving) {
+                continue;
+            }
+            let Some(slot) = self.on_its_way(table, leaving) else { continue };
+            self.say(leaving, Says::Wait, None);
+            let (follow, leaving) = (Arc::clone(self), leaving.clone());
+            beside.spawn(async move {
+                match follow.carry_out(&leaving, &slot, errand).await {
+                    Carried::Done => follow.say(&leaving, done, None),
+                    Carried::Refused(why) => follow.say(&leaving, Says::Refused, Some(why)),
+                    Carried::NotWanted => {}
+                }
+            });
+        }
+    }
+
+    /// Tries until it is done, or another stage has begun.
+    async fn carry_out(&self, leaving: &Leaving, slot: &Slot, errand: Errand) -> Carried {
+        let _alone = self.carrying.lock().await;
+        let is_wanted = || self.is_begun(leaving);
+        while let Err(trouble) = self.router.carry(slot, errand, is_wanted).await {
+            let why = format!("slot {}: {trouble}", slot.id);
+            if !is_wanted() {
+                return Carried::NotWanted;
+            }
+            tracing::warn!(slot = slot.id, why, ?errand, "keys could not be carried");
+            if errand == Errand::Copy && !trouble.is_passing() {
+                return Carried::Refused(why);
+            }
+            self.say(leaving, Says::Wait, Some(why));
+            sleep(PAUSE).await;
+        }
+        Carried::Done
     }
 
     /// Whether this stage of a migration has begun here.
@@ -251,6 +330,10 @@ impl Follow {
     pub fn config(&self) -> &Config {
         &self.config
     }
+}
+
+fn copier(leaving: &Leaving) -> Copier {
+    if leaving.copier.is_some() { Copier::Named } else { Copier::None }
 }
 
 fn of_stage(table: &Table, stage: LeavingStage) -> impl Iterator<Item = &Leaving> {

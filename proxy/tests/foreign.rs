@@ -3,6 +3,8 @@
 //! With `PIKA_SOURCE` and `PIKA_TARGET`, `HOST:PORT`, those are used in place of two doubles, and emptied before each test: by hand, on real Pikas,
 //! one test at a time, of those that need nothing only a double does.
 
+mod carry;
+
 use crate::cluster::{Client, Cluster, ok, quick};
 use crate::codis::upstream;
 use crate::fake::FakeNode;
@@ -13,7 +15,7 @@ use doubles::pika::{Fault, Settings};
 use doubles::{Running, codis_server, pika};
 use protocol::frame::Value;
 use proxy::config::FractionalScores;
-use proxy::foreign::examine::{Move, Path, Ready, Refusal, examine, look_at_node, prepare};
+use proxy::foreign::examine::{Copier, Move, Path, Ready, Refusal, examine, look_at_node, prepare};
 use proxy::foreign::known::Known;
 use proxy::foreign::link::Link;
 use proxy::{Config, Dialect};
@@ -105,9 +107,13 @@ impl Pair {
 
     /// Both steps, once the nodes' lists of keys are whole and a cache is empty.
     async fn examine(&self, key: &str) -> Result<Ready, Refusal> {
+        self.examine_with(self.moved(key)).await
+    }
+
+    async fn examine_with(&self, moved: Move<'_>) -> Result<Ready, Refusal> {
         let end = Instant::now() + PATIENCE;
         loop {
-            let said = self.examine_once(key).await;
+            let said = self.examine_once(moved).await;
             let is_passing =
                 matches!(said, Err(Refusal::Reloading { .. } | Refusal::CacheBusy { .. }));
             if !is_passing || Instant::now() > end {
@@ -117,8 +123,12 @@ impl Pair {
         }
     }
 
-    async fn examine_once(&self, key: &str) -> Result<Ready, Refusal> {
-        let moved = Move { slot: slot(key), source: &self.source.addr, target: &self.target.addr };
+    fn moved(&self, key: &str) -> Move<'_> {
+        let (source, target) = (&self.source.addr, &self.target.addr);
+        Move { slot: slot(key), source, target, copier: Copier::None }
+    }
+
+    async fn examine_once(&self, moved: Move<'_>) -> Result<Ready, Refusal> {
         let ready = examine(&self.config, &self.known, moved).await?;
         prepare(&self.config, &self.known, moved).await?;
         Ok(ready)
@@ -170,7 +180,10 @@ async fn a_slot_of_keys_of_every_movable_type_may_move() {
     pair.source
         .ask_all(&["SET {a}k v", "HSET {a}h f v", "RPUSH {a}l v", "SADD {a}s m", "ZADD {a}z 1.5 m"])
         .await;
-    assert_eq!(pair.examine("{a}").await, Ok(Ready { path: Path::Sync, keys: 5, unseen: 0 }));
+    assert_eq!(
+        pair.examine("{a}").await,
+        Ok(Ready { path: Path::Sync, keys: 5, unseen: 0, needs_copier: false })
+    );
 }
 
 #[tokio::test]
@@ -178,7 +191,7 @@ async fn no_slot_moves_before_the_nodes_lists_of_keys_are_whole() {
     let settings = Settings { background: Duration::from_millis(600), ..Settings::default() };
     let mut pair = Pair::with(settings, config()).await;
     pair.source.ask_all(&["PSETEX key 1000000 v"]).await;
-    let said = pair.examine_once("key").await;
+    let said = pair.examine_once(pair.moved("key")).await;
     assert!(
         matches!(&said, Err(refusal @ Refusal::Reloading { .. }) if refusal.is_passing()),
         "{said:?}"
@@ -486,7 +499,7 @@ async fn a_node_that_lists_its_keys_anew_for_somebody_else_migrates_no_slot_by_i
     let mut pair = Pair { config: Arc::new(config), known: Arc::default(), source, target };
     assert!(pair.examine("key").await.is_ok());
     pair.source.ask_all(&["SLOTSRELOAD"]).await;
-    let said = pair.examine_once("key").await;
+    let said = pair.examine_once(pair.moved("key")).await;
     assert!(matches!(said, Err(Refusal::Reloading { .. })), "{said:?}");
     assert!(pair.examine("key").await.is_ok());
 }
@@ -539,7 +552,7 @@ async fn a_cache_that_another_proxy_has_just_emptied_is_emptied_again_and_the_sl
     assert!(began.elapsed() >= Duration::from_millis(100));
     // Both would go on for ever if each had to begin anew whenever the other had.
     pair.known = other;
-    assert!(pair.examine_once("key").await.is_ok());
+    assert!(pair.examine_once(pair.moved("key")).await.is_ok());
 }
 
 #[tokio::test]

@@ -81,6 +81,9 @@ impl Driver {
     fn change(&mut self, slot: Slot, moving: &Moving, mark: Mark, now: Instant) -> Vec<Change> {
         match mark {
             Mark::Locked => vec![Change::Locked { slot }],
+            Mark::Copying => vec![Change::Copying { slot }],
+            Mark::Copied => vec![Change::Copied { slot }],
+            Mark::Withdrawn => vec![Change::Withdrawn { slot }],
             Mark::Armed => vec![Change::Armed { slot }],
             Mark::Settled => vec![Change::Settled { slot }],
             Mark::GrantedAfterAll => vec![Change::GrantedAfterAll { slot }],

@@ -106,6 +106,14 @@ fn fail_points(batch: &[Change], moment: Moment) {
             (Change::Opened { .. }, Moment::After) => failpoint::hit("control.opened.after"),
             (Change::Locked { .. }, Moment::Before) => failpoint::hit("foreign.locked.before"),
             (Change::Locked { .. }, Moment::After) => failpoint::hit("foreign.locked.after"),
+            (Change::Copying { .. }, Moment::Before) => failpoint::hit("foreign.copying.before"),
+            (Change::Copying { .. }, Moment::After) => failpoint::hit("foreign.copying.after"),
+            (Change::Copied { .. }, Moment::Before) => failpoint::hit("foreign.copied.before"),
+            (Change::Copied { .. }, Moment::After) => failpoint::hit("foreign.copied.after"),
+            (Change::Withdrawn { .. }, Moment::Before) => {
+                failpoint::hit("foreign.withdrawn.before");
+            }
+            (Change::Withdrawn { .. }, Moment::After) => failpoint::hit("foreign.withdrawn.after"),
             (Change::Armed { .. }, Moment::Before) => failpoint::hit("control.armed.before"),
             (Change::Armed { .. }, Moment::After) => failpoint::hit("control.armed.after"),
             (Change::Settled { .. }, Moment::Before) => failpoint::hit("control.settled.before"),

@@ -4,7 +4,10 @@
 //!  store     the proxies do                                what is stored when all have said so
 //!
 //!  Open      look whether the slot can leave               ready → Locked
-//!  Locked    lock it, wait for what is on its way          locked → Armed; one refuses, or it takes too long → Undo
+//!  Locked    lock it, wait for what is on its way          locked → Armed, or Copying; one refuses, or it takes too long → Undo
+//!  Copying   the copier copies what the node cannot send   copied → Copied; it refuses, or it takes too long → Withdrawing
+//!  Copied    the copier deletes that at the source         cleared → Armed
+//!  Withdrawing  it deletes at the target what it copied    withdrawn → Undo
 //!  Armed     requests follow their keys, a sweep           arrived → Settled: the new owner
 //!  Settled                                                 the end
 //!  Undo      unlock it: nothing has moved                  the end
@@ -101,6 +104,17 @@ impl Proxies {
             && words.iter().all(|word| word.what == says)
     }
 
+    /// Whether a proxy has found keys that the copier must copy.
+    fn needs_copier(&self, state: &State, id: MigrationId) -> bool {
+        self.words(state, id).iter().any(|word| word.needs_copier)
+    }
+
+    /// Whether the copier, and not another one that was it before, says this of a migration.
+    fn copier_says(&self, state: &State, moving: &Moving, says: ProxySays) -> bool {
+        let copier = state.copier(moving.from).and_then(|p| self.seen.get(&p.boot));
+        copier.and_then(|seen| seen.words.get(&moving.id)).is_some_and(|word| word.what == says)
+    }
+
     /// Why a proxy refuses the slot.
     fn refusal(&self, state: &State, id: MigrationId) -> Option<String> {
         let words = self.words(state, id);
@@ -138,6 +152,8 @@ fn awaited(phase: &Phase) -> Option<ProxySays> {
         Phase::Open => Some(ProxySays::Ready),
         Phase::Locked => Some(ProxySays::Locked),
         Phase::Armed => Some(ProxySays::Arrived),
+        // The word of one of them.
+        Phase::Copying | Phase::Copied | Phase::Withdrawing { .. } => None,
         Phase::Settled | Phase::Undo { .. } => None,
     }
 }
@@ -235,11 +251,14 @@ impl Driver {
                 .and_then(|r| r.want.as_ref())
                 .is_some_and(|w| w.status == WantStatus::Paused);
         let all_say = |says| self.proxies.all_say(&state, moving.id, says);
+        let copier_says = |says| self.proxies.copier_says(&state, moving, says);
+        let needs_copier = self.proxies.needs_copier(&state, moving.id);
+        let locked = if needs_copier { Mark::Copying } else { Mark::Armed };
         let refused = self.proxies.refusal(&state, moving.id);
         let call_off = |reason: String| Step::Store(Mark::CalledOff(reason));
         let gone = lost.get(&moving.from).or_else(|| lost.get(&moving.to));
         let step = match &moving.phase {
-            Phase::Open | Phase::Locked if refused.is_some() => {
+            Phase::Open | Phase::Locked | Phase::Copying if refused.is_some() => {
                 call_off(refused.unwrap_or_default())
             }
             Phase::Open if gone.is_some() => call_off(gone.cloned().unwrap_or_default()),
@@ -251,12 +270,24 @@ impl Driver {
                 Step::Store(Mark::Locked)
             }
             Phase::Open => Step::Wait("the proxies look whether it can leave"),
-            Phase::Locked if all_say(ProxySays::Locked) => Step::Store(Mark::Armed),
+            Phase::Locked if all_say(ProxySays::Locked) => Step::Store(locked),
             Phase::Locked if watch.in_phase(now) > self.limits.locked_max => call_off(format!(
                 "not every proxy had locked it within {:?}",
                 self.limits.locked_max
             )),
             Phase::Locked => Step::Wait("the proxies lock it"),
+            Phase::Copying if copier_says(ProxySays::Copied) => Step::Store(Mark::Copied),
+            Phase::Copying if watch.in_phase(now) > self.limits.locked_max => call_off(format!(
+                "what its node cannot send was not copied within {:?}",
+                self.limits.locked_max
+            )),
+            Phase::Copying => Step::Wait("a proxy copies what its node cannot send"),
+            Phase::Copied if copier_says(ProxySays::Cleared) => Step::Store(Mark::Armed),
+            Phase::Copied => Step::Wait("what was copied is deleted at its node"),
+            Phase::Withdrawing { .. } if copier_says(ProxySays::Withdrawn) => {
+                Step::Store(Mark::Withdrawn)
+            }
+            Phase::Withdrawing { .. } => Step::Wait("what was copied is deleted at the target"),
             Phase::Armed if all_say(ProxySays::Arrived) => Step::Store(Mark::Settled),
             Phase::Armed => Step::Wait("keys follow their requests, the rest is swept"),
             Phase::Settled => Step::Store(Mark::Moved),

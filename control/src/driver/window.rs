@@ -49,7 +49,10 @@ impl Door {
     pub(super) fn new<'a>(max: usize, under_way: impl Iterator<Item = &'a Moving>) -> Self {
         let mut door = Self { max, one_is_locked: false, on_their_way: HashMap::new() };
         for moving in under_way {
-            door.one_is_locked |= moving.phase == Phase::Locked;
+            door.one_is_locked |= matches!(
+                moving.phase,
+                Phase::Locked | Phase::Copying | Phase::Copied | Phase::Withdrawing { .. }
+            );
             let count = door.on_their_way.entry((moving.from, moving.to)).or_insert(0);
             *count += usize::from(moving.phase == Phase::Armed);
         }
@@ -80,7 +83,10 @@ mod tests {
         let (one, two) = (GroupId(1), GroupId(2));
         let opens = |under_way: &[Moving]| Door::new(2, under_way.iter()).enter(one, two);
         assert!(opens(&[moving(2, Phase::Open), moving(2, Phase::Armed)]));
-        assert!(!opens(&[moving(3, Phase::Locked)]), "one is locked, wherever it goes");
+        let reason = String::new();
+        for phase in [Phase::Locked, Phase::Copying, Phase::Copied, Phase::Withdrawing { reason }] {
+            assert!(!opens(&[moving(3, phase)]), "one is locked, wherever it goes");
+        }
         assert!(!opens(&[moving(2, Phase::Armed), moving(2, Phase::Armed)]));
         assert!(opens(&[moving(2, Phase::Armed), moving(3, Phase::Armed)]), "another pair");
         let mut door = Door::new(2, std::iter::empty());

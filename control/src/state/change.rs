@@ -66,6 +66,18 @@ pub enum Change {
     Locked {
         slot: Slot,
     },
+    /// Every proxy has locked it: one of them copies what the node cannot send.
+    Copying {
+        slot: Slot,
+    },
+    /// All of that is at the target. The slot only goes forward.
+    Copied {
+        slot: Slot,
+    },
+    /// None of it is at the target any more.
+    Withdrawn {
+        slot: Slot,
+    },
     /// From now on the nodes may be told to arm.
     Armed {
         slot: Slot,
@@ -128,6 +140,9 @@ impl State {
             Change::ProxyJoined { proxy } => self.proxy_joined(proxy, at_ms),
             Change::ProxyGone { boot } => self.proxy_gone(&boot, at_ms),
             Change::Locked { slot } => self.locked(slot, at_ms)?,
+            Change::Copying { slot } => self.copy_goes_on(slot, Phase::Copying, at_ms)?,
+            Change::Copied { slot } => self.copy_goes_on(slot, Phase::Copied, at_ms)?,
+            Change::Withdrawn { slot } => self.withdrawn(slot, at_ms)?,
             Change::Planned { slots, to } => self.planned(slots, to, at_ms)?,
             Change::Opened { slot, id } => self.opened(slot, id, at_ms)?,
             Change::Adopted { slot, id, to, epoch } => {
@@ -231,8 +246,9 @@ impl State {
     }
 
     fn armed(&mut self, slot: Slot, at_ms: u64) -> Result<(), Error> {
-        let (from, to) =
-            self.phase(slot, Phase::Armed, |p| matches!(p, Phase::Open | Phase::Locked))?;
+        let (from, to) = self.phase(slot, Phase::Armed, |p| {
+            matches!(p, Phase::Open | Phase::Locked | Phase::Copied)
+        })?;
         self.tell_proxies(from, to);
         self.note(Event::new(at_ms, EventKind::Armed).slots([slot]).path(from, to));
         Ok(())
@@ -265,8 +281,10 @@ impl State {
     }
 
     fn called_off(&mut self, slot: Slot, reason: String, at_ms: u64) -> Result<(), Error> {
-        let undo = Phase::Undo { reason: reason.clone() };
-        let may_end = |p: &Phase| matches!(p, Phase::Open | Phase::Locked | Phase::Armed);
+        let moving = self.record(slot)?.moving.as_ref();
+        let undo = moving.map_or(Phase::Open, |moving| moving.phase.undone(reason.clone()));
+        let may_end =
+            |p: &Phase| matches!(p, Phase::Open | Phase::Locked | Phase::Copying | Phase::Armed);
         let (from, to) = self.phase(slot, undo, may_end)?;
         self.tell_proxies(from, to);
         self.note(
@@ -391,7 +409,7 @@ impl State {
             let Some(want) = record.want.take() else { continue };
             // Past its settling a migration only goes forward: what is left of it is tidying up.
             let is_past = |m: &Moving| match m.phase {
-                Phase::Settled => true,
+                Phase::Settled | Phase::Copied => true,
                 Phase::Armed => strangers.contains(&m.from) || strangers.contains(&m.to),
                 _ => false,
             };
@@ -400,7 +418,7 @@ impl State {
                 continue;
             }
             if let Some(moving) = &mut record.moving {
-                moving.phase = Phase::Undo { reason: reason.to_owned() };
+                moving.phase = moving.phase.undone(reason.to_owned());
             }
             self.plans.iter_mut().filter(|p| p.to == want.to).for_each(|p| p.slot_aborted(slot));
             self.note(Event::new(at_ms, EventKind::Aborted).slots([slot]).to(want.to));

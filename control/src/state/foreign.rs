@@ -36,12 +36,23 @@ impl State {
             let stage = match moving.phase {
                 Phase::Open => LeavingStage::Examine,
                 Phase::Locked => LeavingStage::Prepare,
+                Phase::Copying => LeavingStage::Copy,
+                Phase::Withdrawing { .. } => LeavingStage::Withdraw,
+                Phase::Copied => LeavingStage::Clear,
                 Phase::Armed => LeavingStage::Migrate,
                 Phase::Settled | Phase::Undo { .. } => return None,
             };
-            Some(Leaving { slot, id: moving.id, to: moving.to, stage })
+            let copier = self.copier(moving.from).map(|proxy| proxy.boot.clone());
+            Some(Leaving { slot, id: moving.id, to: moving.to, stage, copier })
         });
         leaving.collect()
+    }
+
+    /// The proxy that copies what the group's node cannot send: the one that joined first, so that it is another one only when the store says that
+    /// the former is gone. Codis-servers send everything.
+    pub fn copier(&self, from: GroupId) -> Option<&ProxyRecord> {
+        let is_pika = self.group(from).is_some_and(|g| g.kind == Kind::Pika);
+        self.proxies.first().filter(|_| is_pika)
     }
 
     /// Something has changed that the proxies must hear of, if the slot moves by them.
@@ -63,11 +74,18 @@ impl State {
         }
         self.note(Event::new(at_ms, EventKind::ProxyJoined).detail(proxy.name.clone()));
         self.proxies.push(proxy);
+        self.copier_is_another(self.proxies.len() == 1);
+    }
+
+    /// Every proxy must hear who copies now.
+    fn copier_is_another(&mut self, is_another: bool) {
+        self.version += u64::from(is_another && !self.leaving().is_empty());
     }
 
     pub(super) fn proxy_gone(&mut self, boot: &str, at_ms: u64) {
         let Some(index) = self.proxies.iter().position(|known| known.boot == boot) else { return };
         let proxy = self.proxies.remove(index);
+        self.copier_is_another(index == 0);
         self.note(Event::new(at_ms, EventKind::ProxyGone).detail(proxy.name));
     }
 
@@ -75,6 +93,37 @@ impl State {
         let (from, to) = self.phase(slot, Phase::Locked, |p| *p == Phase::Open)?;
         self.tell_proxies(from, to);
         self.note(Event::new(at_ms, EventKind::Locked).slots([slot]).path(from, to));
+        Ok(())
+    }
+
+    /// A slot with keys that its node cannot send, locked by every proxy, goes one step on.
+    pub(super) fn copy_goes_on(
+        &mut self,
+        slot: Slot,
+        next: Phase,
+        at_ms: u64,
+    ) -> Result<(), Error> {
+        let (before, kind) = match next {
+            Phase::Copying => (Phase::Locked, EventKind::Copying),
+            _ => (Phase::Copying, EventKind::Copied),
+        };
+        let (from, to) = self.phase(slot, next, |p| *p == before)?;
+        self.tell_proxies(from, to);
+        self.note(Event::new(at_ms, kind).slots([slot]).path(from, to));
+        Ok(())
+    }
+
+    /// Nothing that was copied is at the target any more: the slot may be unlocked.
+    pub(super) fn withdrawn(&mut self, slot: Slot, at_ms: u64) -> Result<(), Error> {
+        let moving = self.slot(slot).and_then(|record| record.moving.as_ref());
+        let reason = match moving.map(|m| &m.phase) {
+            Some(Phase::Withdrawing { reason }) => reason.clone(),
+            _ => String::new(),
+        };
+        let is_withdrawing = |p: &Phase| matches!(p, Phase::Withdrawing { .. });
+        let (from, to) = self.phase(slot, Phase::Undo { reason }, is_withdrawing)?;
+        self.tell_proxies(from, to);
+        self.note(Event::new(at_ms, EventKind::Withdrawn).slots([slot]).path(from, to));
         Ok(())
     }
 }
@@ -144,6 +193,72 @@ mod tests {
         state.apply(Change::Aborted { slots: None }, 3).unwrap();
         assert_eq!(stage(&state), Some(LeavingStage::Migrate));
         assert_eq!(planner::abort(&state, None).unwrap().0.count, 0);
+    }
+
+    #[test]
+    fn keys_that_the_node_cannot_send_are_copied_while_the_slot_is_locked() {
+        let mut state = state(2, &[Change::Locked { slot: S }]);
+        let mut seen = vec![(stage(&state), state.version)];
+        for change in
+            [Change::Copying { slot: S }, Change::Copied { slot: S }, Change::Armed { slot: S }]
+        {
+            state.apply(change, 3).unwrap();
+            seen.push((stage(&state), state.version));
+        }
+        let stages: Vec<_> = seen.iter().filter_map(|(stage, _)| *stage).collect();
+        use LeavingStage as L;
+        assert_eq!(stages, [L::Prepare, L::Copy, L::Clear, L::Migrate]);
+        assert!(seen.windows(2).all(|two| two[0].1 < two[1].1), "{seen:?}");
+    }
+
+    /// Whether the operator or the controller calls it off, and however often.
+    #[test]
+    fn what_was_copied_is_withdrawn_before_the_slot_is_unlocked() {
+        let called_off = Change::CalledOff { slot: S, reason: "r".to_owned() };
+        for undo in [called_off, Change::Aborted { slots: None }] {
+            let mut state = state(2, &[Change::Locked { slot: S }, Change::Copying { slot: S }]);
+            for change in [undo, Change::Aborted { slots: None }] {
+                state.apply(change, 3).unwrap();
+                assert_eq!(stage(&state), Some(LeavingStage::Withdraw));
+            }
+            assert!(state.apply(Change::Whole { slot: S }, 4).is_err(), "it is still locked");
+            assert!(state.apply(Change::Copied { slot: S }, 4).is_err());
+            let version = state.version;
+            state.apply(Change::Withdrawn { slot: S }, 4).unwrap();
+            assert!(stage(&state).is_none() && state.version > version, "the proxies unlock it");
+            state.apply(Change::Whole { slot: S }, 5).unwrap();
+            assert!(state.slot(S).unwrap().group == GroupId(1) && state.debris.is_empty());
+        }
+    }
+
+    #[test]
+    fn what_is_deleted_at_the_source_is_not_called_back() {
+        let copied = [Change::Locked { slot: S }, Change::Copying { slot: S }];
+        let mut state = state(2, &copied);
+        state.apply(Change::Copied { slot: S }, 3).unwrap();
+        state.apply(Change::Aborted { slots: None }, 3).unwrap();
+        assert_eq!(stage(&state), Some(LeavingStage::Clear));
+        assert!(state.apply(Change::CalledOff { slot: S, reason: String::new() }, 4).is_err());
+        assert_eq!(planner::abort(&state, None).unwrap().0.count, 0);
+    }
+
+    #[test]
+    fn another_proxy_copies_only_when_the_first_is_known_to_be_gone() {
+        let mut state = state(2, &[]);
+        let join = |boot: &str| {
+            let (name, boot) = (format!("m/{boot}"), boot.to_owned());
+            Change::ProxyJoined { proxy: ProxyRecord { name, boot } }
+        };
+        let copier = |state: &State| state.table().leaving[0].copier.clone();
+        assert_eq!(copier(&state), None);
+        let version = state.version;
+        for boot in ["a", "b"] {
+            state.apply(join(boot), 3).unwrap();
+            assert_eq!(copier(&state).as_deref(), Some("a"));
+            assert_eq!(state.version, version + 1);
+        }
+        state.apply(Change::ProxyGone { boot: "a".to_owned() }, 4).unwrap();
+        assert_eq!((copier(&state).as_deref(), state.version), (Some("b"), version + 2));
     }
 
     /// A slot of ours goes to such a node as one of such a node does, and nobody has a copy to drop.

@@ -61,7 +61,7 @@ pub(super) fn xlen(store: &mut Store, call: &Call<'_>, out: &mut Reply<'_>) -> D
     Ok(())
 }
 
-/// XRANGE key start end
+/// XRANGE key start end [COUNT count]
 pub(super) fn xrange(store: &mut Store, call: &Call<'_>, out: &mut Reply<'_>) -> Done {
     let bound = |at: usize, sequence: u64| match call.word(at) {
         b"-" => Some((0, 0)),
@@ -70,9 +70,11 @@ pub(super) fn xrange(store: &mut Store, call: &Call<'_>, out: &mut Reply<'_>) ->
     };
     let (start, end) = (bound(2, 0), bound(3, u64::MAX));
     let (Some(start), Some(end)) = (start, end) else { return Err(bad_id(call).into()) };
+    let count =
+        if call.words.len() > 5 { call.int(5)?.unsigned_abs() as usize } else { usize::MAX };
     let stream = store.find::<Stream>(call.key())?.cloned().unwrap_or_default();
     let found: Vec<_> =
-        stream.entries.iter().filter(|(id, _)| (start..=end).contains(id)).collect();
+        stream.entries.range(start..).take_while(|(id, _)| **id <= end).take(count).collect();
     out.array(found.len());
     for (id, fields) in found {
         out.array(2);
@@ -80,6 +82,20 @@ pub(super) fn xrange(store: &mut Store, call: &Call<'_>, out: &mut Reply<'_>) ->
         out.array(fields.len());
         fields.iter().for_each(|field| out.bulk(field));
     }
+    Ok(())
+}
+
+/// XINFO STREAM key, the last id of it.
+pub(super) fn xinfo(store: &mut Store, call: &Call<'_>, out: &mut Reply<'_>) -> Done {
+    let key = call.word(2);
+    let deleted = store.buried(key) == Some(Kind::Stream);
+    let last = match store.find::<Stream>(key)? {
+        None if !deleted => return Err(errors::NO_KEY.into()),
+        found => found.map_or((0, 0), |stream| stream.last),
+    };
+    out.array(2);
+    out.bulk(b"last-generated-id");
+    out.bulk(text(last).as_bytes());
     Ok(())
 }
 

@@ -135,7 +135,24 @@ pub(super) fn zrangebyscore(store: &mut Store, call: &Call<'_>, out: &mut Reply<
     let fits = within(call)?;
     let none = Zset::default();
     let zset = store.find::<Zset>(call.key())?.map_or(&none, |zset| &*zset);
-    scored(zset.iter().filter(fits), call, out);
+    // Pika finds no member with -inf by its score.
+    let is_found = |(_, score): &(&Bytes, f64)| !call.is_pika() || *score != f64::NEG_INFINITY;
+    let limit = call.words.iter().position(|word| word.eq_ignore_ascii_case(b"limit"));
+    let (skipped, taken) = match limit {
+        Some(at) => (call.int(at + 1)?, call.int(at + 2)?),
+        None => (0, i64::MAX),
+    };
+    let found = zset.iter().filter(fits).filter(is_found);
+    scored(found.skip(skipped as usize).take(taken as usize), call, out);
+    Ok(())
+}
+
+/// ZLEXCOUNT key - +, how many members there are.
+pub(super) fn zlexcount(store: &mut Store, call: &Call<'_>, out: &mut Reply<'_>) -> Done {
+    if call.word(2) != b"-" || call.word(3) != b"+" {
+        return Err("ERR min or max not valid string range item".into());
+    }
+    out.int(store.find::<Zset>(call.key())?.map_or(0, |zset| zset.len() as i64));
     Ok(())
 }
 

@@ -14,6 +14,7 @@ use super::fill::{Fill, Order, Unfinished};
 use super::moves::{Moves, Stage};
 use crate::config::Config;
 use crate::dialect::Dialect;
+use crate::foreign::examine::Copier;
 use crate::foreign::known::Known;
 use crate::foreign::sweep::Job;
 use crate::upstream::{Flavour, connect};
@@ -48,6 +49,8 @@ pub struct Router {
     groups: Mutex<Groups>,
     /// Slots that sentinels have routed anew since they were filled last.
     switched: Mutex<BTreeSet<i64>>,
+    /// Slots with keys that a copier must copy, as they were looked at last.
+    carried: Mutex<BTreeSet<i64>>,
 }
 
 /// Where a proxy is in its life.
@@ -83,8 +86,17 @@ impl Filling {
 enum By {
     Dashboard,
     Sentinels,
-    /// A slot is let go: there is no dashboard that would have nodes migrate by themselves.
-    Controller,
+    /// There is no dashboard that would have nodes migrate by themselves.
+    Controller(Copier),
+}
+
+impl By {
+    fn copier(self) -> Copier {
+        match self {
+            Self::Controller(copier) => copier,
+            Self::Dashboard | Self::Sentinels => Copier::None,
+        }
+    }
 }
 
 /// Which group an address was last filled with, and each group's primary.
@@ -113,6 +125,7 @@ impl Router {
             learnt: Notify::new(),
             groups: Mutex::default(),
             switched: Mutex::default(),
+            carried: Mutex::default(),
         }
     }
 
@@ -161,7 +174,7 @@ impl Router {
         let before = filling.settled.clone();
         let (mut taken, mut settled, mut refused) = (Vec::new(), Vec::new(), Ok(()));
         for slot in filled {
-            let examined = self.examine(&slot).await;
+            let examined = self.examine(&slot, by.copier()).await;
             match examined.and_then(|()| self.settle(&slot)) {
                 Ok(for_workers) => {
                     settled.push(for_workers);
@@ -178,11 +191,14 @@ impl Router {
             taken.retain(|slot| !unfinished.slots.contains(&slot.id));
             unfinished.why
         });
-        let prepared = self.prepare_all(&mut filling, &before, &mut taken).await;
+        let prepared = self.prepare_all(&mut filling, &before, (&mut taken, by.copier())).await;
         for slot in &taken {
             let is_leaving = filling.place(slot.id).filter(|slot| !slot.migrate_from.is_empty());
             match is_leaving {
-                Some(s) if s.forward_method == ForwardMethod::Sync || by == By::Controller => {
+                Some(s)
+                    if s.forward_method == ForwardMethod::Sync
+                        || matches!(by, By::Controller(_)) =>
+                {
                     let means = self.dialect(&s.migrate_from);
                     self.moves.begin(Job::new(&self.config, s, means));
                 }
@@ -205,7 +221,7 @@ impl Router {
             groups.learn(&slot.backend_addr, slot.backend_addr_group_id);
             groups.learn(&slot.migrate_from, slot.migrate_from_group_id);
             match by {
-                By::Dashboard | By::Controller => switched.remove(&slot.id),
+                By::Dashboard | By::Controller(_) => switched.remove(&slot.id),
                 By::Sentinels => switched.insert(slot.id),
             };
             if let Some(place) = usize::try_from(slot.id).ok().and_then(|id| slots.get_mut(id)) {

@@ -18,7 +18,9 @@ pub(crate) use node::line;
 pub use node::{Node, look as look_at_node};
 pub use refusal::Refusal;
 pub use slot::{Depth, Seen, WrongLetters, look as look_at_slot};
+pub(in crate::foreign) use slot::{Kind, Pages, kinds, rounded, shown, tag_hash};
 
+use super::carry;
 use super::known::Known;
 use super::link::{Link, LinkError};
 use crate::config::Config;
@@ -36,6 +38,17 @@ pub struct Move<'a> {
     /// Addresses as filled.
     pub source: &'a str,
     pub target: &'a str,
+    pub copier: Copier,
+}
+
+/// Whether keys that the nodes' commands cannot move are copied by us.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Copier {
+    /// Under a dashboard: they are in the way.
+    #[default]
+    None,
+    /// Our own controller has named a proxy that does it.
+    Named,
 }
 
 /// How the slot's keys can leave the source.
@@ -55,6 +68,8 @@ pub struct Ready {
     pub keys: u64,
     /// Listed keys beyond `foreign.examine_keys_max`; of them not all were looked at.
     pub unseen: u64,
+    /// It has keys that must be copied.
+    pub needs_copier: bool,
 }
 
 /// Asks both nodes. A refusal stands until somebody does something, unless it [`Refusal::is_passing`].
@@ -70,11 +85,15 @@ pub async fn examine(
 }
 
 /// Sees to it that the source lists every key of the slot that is written, and that none is listed which cannot move. The slot is locked, so
-/// that nothing is added behind it; other proxies may lock it a moment later.
+/// that nothing is added behind it; other proxies may lock it a moment later. Returns whether there is now something for a copier.
 ///
 /// # Cancel safety
 /// As [`examine`].
-pub async fn prepare(config: &Arc<Config>, known: &Known, moved: Move<'_>) -> Result<(), Refusal> {
+pub async fn prepare(
+    config: &Arc<Config>,
+    known: &Known,
+    moved: Move<'_>,
+) -> Result<bool, Refusal> {
     in_time(config, prepare_all(config, known, moved)).await
 }
 
@@ -137,24 +156,34 @@ async fn examine_all(
         let count = &known.listed.before;
         noted::list(&mut source, moved.slot, &noted, count).await.map_err(&failed)??;
     }
-    match seen.findings.into_iter().next() {
-        Some(finding) => Err(finding),
-        None => {
-            let unseen = from.keys.saturating_sub(config.foreign.examine_keys_max as u64);
-            Ok(Ready { path, keys: from.keys, unseen })
+    let needs_copier = match seen.findings.into_iter().next() {
+        None => false,
+        Some(finding) if moved.copier == Copier::Named && is_carried(&finding) => {
+            let (to, bytes_max) = (target.dialect(), config.foreign.carried_bytes_max);
+            let listed = carry::list(&mut source, moved.slot, to, bytes_max);
+            // The copier must list them behind the lock.
+            match timeout(config.foreign.examine_timeout / 2, listed).await {
+                Ok(listed) => _ = listed.map_err(&failed)??,
+                Err(_) => return Err(finding),
+            }
+            true
         }
-    }
+        Some(finding) => return Err(finding),
+    };
+    let unseen = from.keys.saturating_sub(config.foreign.examine_keys_max as u64);
+    Ok(Ready { path, keys: from.keys, unseen, needs_copier })
 }
 
-async fn prepare_all(config: &Config, known: &Known, moved: Move<'_>) -> Result<(), Refusal> {
+async fn prepare_all(config: &Config, known: &Known, moved: Move<'_>) -> Result<bool, Refusal> {
     let mut source = open(config, moved.source).await?;
     match source.dialect() {
         Dialect::Pika => {}
         Dialect::Slipway => {
             let mut target = open(config, moved.target).await?;
-            return ours::check(config, (&mut source, &mut target), moved).await;
+            ours::check(config, (&mut source, &mut target), moved).await?;
+            return Ok(false);
         }
-        _ => return Ok(()),
+        _ => return Ok(false),
     }
     let failed = in_words(moved.source);
     let noted = known.noted(moved.slot);
@@ -164,9 +193,18 @@ async fn prepare_all(config: &Config, known: &Known, moved: Move<'_>) -> Result<
         // It migrates the slot by itself.
         letters::put_right(&mut source, moved.slot).await.map_err(&failed)??;
     }
-    let depth = depth(config, WrongLetters::Cure);
+    // Behind what a copier carries there may be something that is in the way.
+    let findings_max = if moved.copier == Copier::Named { usize::MAX } else { 1 };
+    let depth = Depth { findings_max, ..depth(config, WrongLetters::Cure) };
     let seen = slot::look_again(&mut source, moved.slot, depth).await.map_err(&failed)?;
-    seen.findings.into_iter().next().map_or(Ok(()), Err)
+    let is_carried = |finding: &Refusal| moved.copier == Copier::Named && is_carried(finding);
+    let (carried, others): (Vec<Refusal>, _) = seen.findings.into_iter().partition(is_carried);
+    others.into_iter().next().map_or(Ok(!carried.is_empty()), Err)
+}
+
+/// Whether a copier does what stands in the way.
+fn is_carried(finding: &Refusal) -> bool {
+    matches!(finding, Refusal::Score { .. } | Refusal::Stream { .. })
 }
 
 fn depth(config: &Config, wrong_letters: WrongLetters) -> Depth {

@@ -161,6 +161,7 @@ impl World {
         std::fs::write(self.directory.path().join("control.toml"), text).unwrap();
         self.control.stop();
         self.control.start("");
+        eventually("the controller answers", LIMIT, || self.status().map(|_| ()));
     }
 
     /// Waits until a proxy serves.

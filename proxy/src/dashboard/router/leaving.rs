@@ -3,7 +3,7 @@
 use super::{Filling, Router};
 use crate::dashboard::moves::{Counted, Stage};
 use crate::dialect::Dialect;
-use crate::foreign::examine::{Move, Path, Ready, examine, prepare};
+use crate::foreign::examine::{Copier, Move, Path, Ready, examine, prepare};
 use crate::foreign::known::Known;
 use codis::model::Slot;
 use tokio::time::Instant;
@@ -63,17 +63,20 @@ impl Router {
             && self.is_by_key(source, target)
             && self.moves.stage(slot.id, source, target) == Stage::None;
         let number = u16::try_from(slot.id).ok().map(cluster::Slot)?;
-        is_leaving.then_some(Move { slot: number, source, target })
+        let copier = Copier::None;
+        is_leaving.then_some(Move { slot: number, source, target, copier })
     }
 
     /// Refuses a slot that cannot leave its node, before it is locked.
-    pub(super) async fn examine(&self, slot: &Slot) -> Result<(), String> {
+    pub(super) async fn examine(&self, slot: &Slot, copier: Copier) -> Result<(), String> {
         let Some(moved) = self.about_to_leave(slot) else { return Ok(()) };
+        let moved = Move { copier, ..moved };
         let source = moved.source;
         let line = |why: String| stays(slot, &why);
         let ready = examine(&self.config, &self.known, moved).await;
         let ready = ready.map_err(|refusal| line(refusal.to_string()))?;
         self.check_size(source, &ready).map_err(line)?;
+        self.note_carried(slot.id, &ready);
         if ready.unseen > 0 {
             tracing::warn!(
                 slot = slot.id,
@@ -82,6 +85,16 @@ impl Router {
             );
         }
         Ok(())
+    }
+
+    /// Keeps in mind whether a slot that may leave has keys for a copier.
+    pub(super) fn note_carried(&self, slot: i64, ready: &Ready) {
+        let mut carried = self.carried.lock();
+        if ready.needs_copier {
+            carried.insert(slot);
+        } else {
+            carried.remove(&slot);
+        }
     }
 
     /// Refuses a slot whose requests would wait for too long until its node has migrated it.
@@ -103,12 +116,17 @@ impl Router {
         &self,
         filling: &mut Filling,
         before: &[Slot],
-        taken: &mut Vec<Slot>,
+        (taken, copier): (&mut Vec<Slot>, Copier),
     ) -> Result<(), String> {
         let mut result = Ok(());
         for slot in taken.clone() {
             let Some(moved) = self.about_to_leave(&slot) else { continue };
-            if let Err(refusal) = prepare(&self.config, &self.known, moved).await {
+            let moved = Move { copier, ..moved };
+            let prepared = prepare(&self.config, &self.known, moved).await;
+            if prepared == Ok(true) {
+                self.carried.lock().insert(slot.id);
+            }
+            if let Err(refusal) = prepared {
                 let why = stays(&slot, &refusal.to_string());
                 tracing::warn!(slot = slot.id, why, "a slot cannot leave its node");
                 taken.retain(|other| other.id != slot.id);

@@ -54,6 +54,11 @@ pub enum Refusal {
     )]
     Score { key: String, member: String, score: String, rounded: String },
     #[error(
+        "{key} and other keys of slot {slot} cannot be sent by their node as they are, and to copy more than {bytes_max} bytes \
+         (foreign.carried_bytes_max) would keep clients waiting for too long; make them smaller, or leave the slot where it is"
+    )]
+    TooMuchToCopy { slot: Slot, key: String, bytes_max: u64 },
+    #[error(
         "{node} already has {key} of slot {slot}, and both would be mixed; if what it has of the slot is left over from another time: \
          SLOTSCLEANUP {slot} there"
     )]

@@ -268,7 +268,7 @@ impl Look<'_> {
 }
 
 /// The pages of a list of keys, as Pika and nodes of ours have it: each key behind the letter of its type.
-pub(super) struct Pages {
+pub(in crate::foreign) struct Pages {
     command: &'static str,
     list: String,
     pattern: String,
@@ -277,7 +277,7 @@ pub(super) struct Pages {
 
 impl Pages {
     /// Of a slot.
-    pub(super) fn new(slot: Slot, pattern: &str) -> Self {
+    pub(in crate::foreign) fn new(slot: Slot, pattern: &str) -> Self {
         let cursor = Some("0".to_owned());
         Self { command: "SLOTSSCAN", list: slot.to_string(), pattern: pattern.to_owned(), cursor }
     }
@@ -289,7 +289,7 @@ impl Pages {
     }
 
     /// The next members, each with its letter; nothing at the end.
-    pub(super) async fn next(
+    pub(in crate::foreign) async fn next(
         &mut self,
         link: &mut Link,
     ) -> Result<Option<Vec<Vec<u8>>>, LinkError> {
@@ -307,10 +307,10 @@ impl Pages {
 }
 
 /// What a key is.
-pub(super) struct Kind {
+pub(in crate::foreign) struct Kind {
     /// As TYPE says it, which goes on saying what a deleted key was.
     name: String,
-    pub(super) exists: bool,
+    pub(in crate::foreign) exists: bool,
 }
 
 impl Kind {
@@ -321,7 +321,7 @@ impl Kind {
     }
 
     /// TYPE says `streams`.
-    fn is_stream(&self) -> bool {
+    pub(in crate::foreign) fn is_stream(&self) -> bool {
         self.name.starts_with("stream")
     }
 
@@ -331,7 +331,10 @@ impl Kind {
     }
 }
 
-pub(super) async fn kinds(link: &mut Link, keys: &[&[u8]]) -> Result<Vec<Kind>, LinkError> {
+pub(in crate::foreign) async fn kinds(
+    link: &mut Link,
+    keys: &[&[u8]],
+) -> Result<Vec<Kind>, LinkError> {
     let names = ask_each(link, b"TYPE", keys).await?;
     let exist = ask_each(link, b"EXISTS", keys).await?;
     Ok(names.iter().zip(&exist).map(|(name, exists)| Kind::read(name, exists)).collect())
@@ -372,20 +375,20 @@ fn texts(answer: &Value) -> impl Iterator<Item = &[u8]> {
 }
 
 /// CRC-32 of the tag, if the key has one.
-pub(super) fn tag_hash(key: &[u8]) -> Option<u32> {
+pub(in crate::foreign) fn tag_hash(key: &[u8]) -> Option<u32> {
     let tag = tag(key);
     (tag.len() != key.len()).then(|| crc32fast::hash(tag))
 }
 
 /// What Pika sends of a score, C++' `std::to_string`, if that is another number.
-fn rounded(score: &str) -> Option<String> {
+pub(in crate::foreign) fn rounded(score: &str) -> Option<String> {
     let exact: f64 = score.parse().ok()?;
     let sent = format!("{exact:.6}");
     (exact.is_finite() && sent.parse() != Ok(exact)).then_some(sent)
 }
 
 /// A key for people.
-pub(super) fn shown(key: &[u8]) -> String {
+pub(in crate::foreign) fn shown(key: &[u8]) -> String {
     let text = String::from_utf8_lossy(key);
     text.escape_debug().take(SHOWN_MAX).collect()
 }

@@ -65,7 +65,11 @@ impl Reporter {
     /// The reporter of a proxy that listens there.
     pub(super) fn new(client: Client, listen: &str, voice: Voice) -> Self {
         let name = format!("{}/{listen}", kernel("hostname"));
-        Self { client, name, boot: format!("{:032x}", rand::random::<u128>()), voice }
+        let boot = match &voice {
+            Voice::Follows(follow) => follow.boot.clone(),
+            Voice::Ignorant(_) => format!("{:032x}", rand::random::<u128>()),
+        };
+        Self { client, name, boot, voice }
     }
 
     /// Whether the proxy cannot follow.
@@ -131,7 +135,8 @@ fn refusal(leaving: &Leaving) -> ProxyWord {
         "slot {}: a proxy was started before the cluster had nodes that are not ours, and cannot follow: start it anew",
         leaving.slot
     );
-    ProxyWord { id: leaving.id, what: ProxySays::Refused, keys: 0, why: Some(why) }
+    let (what, why) = (ProxySays::Refused, Some(why));
+    ProxyWord { id: leaving.id, what, keys: 0, needs_copier: false, why }
 }
 
 fn word(word: proxy::follow::Word) -> ProxyWord {
@@ -139,8 +144,12 @@ fn word(word: proxy::follow::Word) -> ProxyWord {
         Says::Wait => ProxySays::Wait,
         Says::Ready => ProxySays::Ready,
         Says::Locked => ProxySays::Locked,
+        Says::Copied => ProxySays::Copied,
+        Says::Withdrawn => ProxySays::Withdrawn,
+        Says::Cleared => ProxySays::Cleared,
         Says::Arrived => ProxySays::Arrived,
         Says::Refused => ProxySays::Refused,
     };
-    ProxyWord { id: word.id, what, keys: word.keys, why: word.why }
+    let (keys, needs_copier) = (word.keys, word.needs_copier);
+    ProxyWord { id: word.id, what, keys, needs_copier, why: word.why }
 }

@@ -1,0 +1,216 @@
+//! What Pika's own commands cannot move is carried, and nothing of it is lost whatever comes between.
+
+use super::{Node, Pair, config, list_of};
+use protocol::frame::Value;
+use proxy::foreign::carry::{Errand, Trouble, run};
+use proxy::foreign::examine::{Copier, Move, Ready, Refusal};
+use std::sync::Arc;
+
+impl Pair {
+    fn with_copier(&self, key: &str) -> Move<'_> {
+        Move { copier: Copier::Named, ..self.moved(key) }
+    }
+
+    async fn carry(&self, key: &str, errand: Errand) -> Result<(), Trouble> {
+        run(&self.config, self.with_copier(key), errand, || true).await
+    }
+
+    async fn carried_bytes_max(&mut self, bytes: u64) {
+        let mut config = config();
+        config.foreign.carried_bytes_max = bytes;
+        self.config = Arc::new(config);
+    }
+
+    /// Members with scores, in their order.
+    async fn both(&mut self, key: &str) -> [Vec<String>; 2] {
+        let asked = format!("ZRANGE {key} 0 -1 WITHSCORES");
+        let texts = |answer: Value| {
+            let items = answer.as_items().unwrap().iter();
+            items.map(|item| item.as_str().unwrap().to_owned()).collect()
+        };
+        [texts(self.source.ask(&asked).await), texts(self.target.ask(&asked).await)]
+    }
+}
+
+/// Whether a slot's list has the key as a sorted set.
+async fn is_listed(node: &mut Node, key: &str) -> bool {
+    let answer = node.ask(&format!("SSCAN {} 0 MATCH z{key} COUNT 1000", list_of(key))).await;
+    answer.as_items().and_then(|both| both[1].as_items()).is_some_and(|found| !found.is_empty())
+}
+
+/// A sorted set of more members than one page.
+fn large(key: &str) -> String {
+    let pairs: String = (0..2500).map(|i| format!(" {}.1234567{i} m{i}", i / 7)).collect();
+    format!("ZADD {key}{pairs}")
+}
+
+#[tokio::test]
+async fn scores_arrive_to_the_last_bit_and_then_leave_the_source() {
+    let mut pair = Pair::new().await;
+    pair.source
+        .ask_all(&[
+            "ZADD {a}z 0.1234567890123 m 1e-07 n -3.25 o 1e+300 p",
+            "EXPIRE {a}z 1000",
+            "ZADD {a}exact 1.5 m",
+            &large("{a}large"),
+        ])
+        .await;
+    let examined = pair.examine_with(pair.with_copier("{a}")).await;
+    assert!(matches!(examined, Ok(Ready { needs_copier: true, .. })), "{examined:?}");
+    for _ in 0..2 {
+        pair.carry("{a}", Errand::Copy).await.unwrap();
+        for (key, members) in [("{a}z", 4), ("{a}large", 2500)] {
+            let [source, target] = pair.both(key).await;
+            assert!(source == target && source.len() == 2 * members, "{key}");
+        }
+    }
+    assert_eq!(pair.target.ask("EXISTS {a}exact").await, Value::Int(0), "Pika moves it");
+    for _ in 0..2 {
+        pair.carry("{a}", Errand::Clear).await.unwrap();
+    }
+    // TTL is wrong of what the read cache of a Pika has.
+    let left = pair.target.ask("PTTL {a}z").await.as_int().unwrap() / 1000;
+    assert!((990..=1000).contains(&left), "{left}");
+    for key in ["{a}z", "{a}large"] {
+        assert_eq!(pair.source.ask(&format!("EXISTS {key}")).await, Value::Int(0));
+        assert!(!is_listed(&mut pair.source, key).await);
+        assert!(is_listed(&mut pair.target, key).await);
+    }
+    assert_eq!(pair.source.ask("ZSCORE {a}exact m").await.as_str(), Some("1.5"));
+}
+
+#[tokio::test]
+async fn what_was_copied_can_be_taken_back_and_the_slot_can_leave_again() {
+    let mut pair = Pair::new().await;
+    pair.source.ask_all(&["ZADD z 0.1234567890123 m"]).await;
+    pair.carry("z", Errand::Copy).await.unwrap();
+    let examined = pair.examine_with(pair.with_copier("z")).await;
+    assert!(matches!(examined, Err(Refusal::TargetHolds { .. })), "{examined:?}");
+    for _ in 0..2 {
+        pair.carry("z", Errand::Withdraw).await.unwrap();
+    }
+    assert_eq!(pair.target.ask("EXISTS z").await, Value::Int(0));
+    assert_eq!(pair.source.ask("ZCARD z").await, Value::Int(1));
+    let examined = pair.examine_with(pair.with_copier("z")).await;
+    assert!(matches!(examined, Ok(Ready { needs_copier: true, .. })), "{examined:?}");
+}
+
+#[tokio::test]
+async fn nothing_is_deleted_at_the_source_that_is_not_equal_at_the_target() {
+    let mut pair = Pair::new().await;
+    pair.source.ask_all(&["ZADD z 0.1234567890123 m 2 n"]).await;
+    pair.carry("z", Errand::Copy).await.unwrap();
+    pair.target.ask_all(&["ZADD z 0.123457 m", "ZADD z 1 more"]).await;
+    let [before, _] = pair.both("z").await;
+    pair.carry("z", Errand::Clear).await.unwrap();
+    assert_eq!(pair.both("z").await, [vec![], before]);
+}
+
+#[tokio::test]
+async fn more_than_clients_can_wait_for_is_refused_by_name_before_anything_is_locked() {
+    let mut pair = Pair::new().await;
+    pair.source.ask_all(&["ZADD z 0.1234567890123 m 2 n"]).await;
+    pair.carried_bytes_max(64).await;
+    let examined = pair.examine_with(pair.with_copier("z")).await;
+    let Err(Refusal::TooMuchToCopy { key, .. }) = &examined else { panic!("{examined:?}") };
+    assert_eq!(key, "z");
+    let said = pair.carry("z", Errand::Copy).await;
+    assert!(matches!(&said, Err(Trouble::Refused(_))), "{said:?}");
+    assert_eq!(pair.target.ask("EXISTS z").await, Value::Int(0));
+}
+
+#[tokio::test]
+async fn a_set_with_infinite_scores_beside_inexact_ones_is_named() {
+    for infinite in ["inf", "-inf"] {
+        let mut pair = Pair::new().await;
+        let line = format!("ZADD z {infinite} n");
+        pair.source.ask_all(&["ZADD z 0.1234567890123 m", &line]).await;
+        let examined = pair.examine_with(pair.with_copier("z")).await;
+        assert!(matches!(&examined, Err(Refusal::Score { key, .. }) if key == "z"), "{examined:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_copy_that_nobody_wants_any_more_ends() {
+    let mut pair = Pair::new().await;
+    pair.source.ask_all(&["ZADD z 0.1234567890123 m"]).await;
+    let said = run(&pair.config, pair.with_copier("z"), Errand::Copy, || false).await;
+    assert!(matches!(said, Err(Trouble::CalledOff)), "{said:?}");
+    assert_eq!(pair.target.ask("EXISTS z").await, Value::Int(0));
+}
+
+/// All there is to see of a stream.
+async fn stream(node: &mut Node, key: &str) -> String {
+    let [entries, info] =
+        ["XRANGE KEY - +", "XINFO STREAM KEY"].map(|line| line.replace("KEY", key));
+    let (entries, info) = (node.ask(&entries).await, node.ask(&info).await);
+    let fields: Vec<&str> = info.as_items().unwrap().iter().filter_map(Value::as_str).collect();
+    let at = fields.iter().position(|field| *field == "last-generated-id").unwrap();
+    format!("{entries:?}, last {}", fields[at + 1])
+}
+
+#[tokio::test]
+async fn streams_arrive_with_their_ids_and_nothing_stands_in_the_way_at_the_source() {
+    let mut pair = Pair::new().await;
+    pair.source
+        .ask_all(&[
+            "XADD {a}s 1-1 f v g w",
+            "XADD {a}s 5-0 f v",
+            "XADD {a}s 7-3 f v",
+            "XDEL {a}s 5-0 7-3",
+            "XADD {a}empty 9-9 f v",
+            "XDEL {a}empty 9-9",
+            "XADD {a}gone 1-1 f v",
+            "DEL {a}gone",
+            "SET {a}k v",
+        ])
+        .await;
+    for i in 1..1200 {
+        pair.source.ask_all(&[&format!("XADD {{a}}long {}-{} f {i}", i / 700 + 1, i)]).await;
+    }
+    let examined = pair.examine_with(pair.with_copier("{a}")).await;
+    assert!(matches!(examined, Ok(Ready { needs_copier: true, .. })), "{examined:?}");
+    let mut seen = Vec::new();
+    for _ in 0..2 {
+        pair.carry("{a}", Errand::Copy).await.unwrap();
+        for key in ["{a}s", "{a}empty", "{a}long"] {
+            seen.push(stream(&mut pair.source, key).await);
+            assert_eq!(seen.last(), Some(&stream(&mut pair.target, key).await), "{key}");
+        }
+    }
+    assert!(seen[0].ends_with("last 7-3") && seen[1].ends_with("last 9-9"), "{seen:?}");
+    for _ in 0..2 {
+        pair.carry("{a}", Errand::Clear).await.unwrap();
+    }
+    for (key, original) in ["{a}s", "{a}empty", "{a}long"].iter().zip(&seen) {
+        assert_eq!(original, &stream(&mut pair.target, key).await);
+    }
+    for key in ["{a}s", "{a}empty", "{a}long", "{a}gone"] {
+        let kind = pair.source.ask(&format!("TYPE {key}")).await;
+        assert!(!kind.as_str().unwrap().starts_with("stream"), "{key}");
+        assert_eq!(pair.source.ask(&format!("EXISTS {key}")).await, Value::Int(0));
+    }
+    // Without a copier the rest can leave.
+    for key in ["{a}s", "{a}empty", "{a}long"] {
+        let lines = [format!("DEL {key}"), format!("SET {key} 1"), format!("DEL {key}")];
+        pair.target.ask_all(&lines.each_ref().map(String::as_str)).await;
+    }
+    let examined = pair.examine("{a}").await;
+    assert!(matches!(examined, Ok(Ready { needs_copier: false, keys: 1, .. })), "{examined:?}");
+    let port = pair.target.addr.rsplit_once(':').unwrap().1;
+    let go = format!("SLOTSMGRTTAGONE 127.0.0.1 {port} 5000 {{a}}k");
+    assert_eq!(pair.source.ask(&go).await, Value::Int(1));
+}
+
+#[tokio::test]
+async fn a_stream_that_was_copied_can_be_taken_back() {
+    let mut pair = Pair::new().await;
+    pair.source.ask_all(&["XADD s 5-1 f v"]).await;
+    pair.carry("s", Errand::Copy).await.unwrap();
+    pair.carry("s", Errand::Withdraw).await.unwrap();
+    assert_eq!(pair.target.ask("EXISTS s").await, Value::Int(0));
+    let examined = pair.examine_with(pair.with_copier("s")).await;
+    assert!(matches!(examined, Ok(Ready { needs_copier: true, .. })), "{examined:?}");
+    pair.carry("s", Errand::Copy).await.unwrap();
+    assert_eq!(stream(&mut pair.source, "s").await, stream(&mut pair.target, "s").await);
+}
