@@ -1,11 +1,11 @@
 //! The ordered store under the node: three families of records, batches that are written as one, cursors, snapshots.
 //!
-//! `rocks` is the only file that names RocksDB. Nothing here knows slots, keys or types: see [`crate::encoding`]. Point reads and writes may be
+//! `rocks` alone names RocksDB. Nothing here knows slots, keys or types: see [`crate::encoding`]. Point reads and writes may be
 //! called from a worker; long scans, flushes and compactions belong on the blocking pool.
 
 mod rocks;
 
-pub use rocks::{Batch, Cursor, Engine, FamilyFigures, Figures, Level, Snapshot, Value};
+pub use rocks::{Batch, Cursor, Engine, FamilyFigures, Figures, Level, Pinned, Several, Snapshot};
 
 /// What a record is for. The numbers travel in migrations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -6,33 +6,38 @@
 //!
 //! Rule for commands: whoever returns an error has changed nothing. [`Txn::changes`] lets the caller check that.
 
+mod ahead;
 mod collection;
 mod keys;
 mod overlay;
+mod part;
 mod random;
+mod read;
 mod rename;
 mod scan;
 mod serve;
 
 pub use collection::Collection;
+pub use part::Guard;
 pub use random::Picks;
+pub(crate) use read::is_expired;
 pub use scan::{Direction, Flow, Span};
 
-use crate::encoding::{Kind, Meta, Prefix, STRING_HEADER, meta_key};
-use crate::engine::{Batch, EngineError, Family, Snapshot, Value};
-use crate::error::{CommandError, line};
+use crate::encoding::{Kind, Meta, Prefix, meta_key};
+use crate::engine::{Batch, EngineError, Family, Snapshot};
+use crate::error::CommandError;
 use crate::session::Watch;
 use crate::shared::Shared;
-use crate::slots::cache::Known;
-use crate::slots::{Cell, Counts, SlotInner};
-use crate::transfer::records::{Payload, Record};
+use crate::slots::{Counts, SlotInner};
+use crate::transfer::records::Record;
+use ahead::Ahead;
 use cluster::Slot;
-use overlay::{Overlay, Seen};
-use parking_lot::{RwLockReadGuard, RwLockWriteGuard};
+use overlay::Overlay;
+use part::Part;
+use read::Found;
 use serve::Ready;
 use service::failpoint;
 use smallvec::SmallVec;
-use std::cell::OnceCell;
 use std::collections::VecDeque;
 
 /// Buffers that one transaction after another uses; one set a thread.
@@ -40,7 +45,7 @@ use std::collections::VecDeque;
 pub struct Scratch {
     batch: Batch,
     key: Vec<u8>,
-    value: Value,
+    value: Vec<u8>,
     encoded: Vec<u8>,
 }
 
@@ -53,46 +58,6 @@ pub enum Reads {
     Own,
 }
 
-/// A slot's lock, held.
-#[derive(Debug)]
-pub enum Guard<'a> {
-    Shared(RwLockReadGuard<'a, SlotInner>),
-    Exclusive(RwLockWriteGuard<'a, SlotInner>),
-    /// Let go: the transaction reads a snapshot.
-    Released,
-}
-
-impl Guard<'_> {
-    /// The slot, unless it was let go.
-    pub fn inner(&self) -> Option<&SlotInner> {
-        match self {
-            Self::Shared(inner) => Some(inner),
-            Self::Exclusive(inner) => Some(inner),
-            Self::Released => None,
-        }
-    }
-}
-
-/// One slot of a transaction.
-#[derive(Debug)]
-struct Part<'a> {
-    slot: Slot,
-    cell: &'a Cell,
-    incarnation: u32,
-    prefix: Prefix,
-    clock_ahead_ms: u64,
-    /// The time for the slot, once somebody has asked: most commands do not.
-    now_ms: OnceCell<u64>,
-    guard: Guard<'a>,
-    /// Key counts of the selected database, once the slot was let go.
-    keys_when_released: Counts,
-    /// Changes of key counts by database: keys, and those that expire.
-    counts: SmallVec<[(u8, i64, i64); 1]>,
-    captured: Option<Payload>,
-    /// The keys that change, if somebody watches keys of the slot, or waits for them.
-    changed: Option<Vec<(u8, Vec<u8>)>>,
-}
-
 /// Reads and changes of one command, or of all commands of an EXEC.
 #[derive(Debug)]
 pub struct Txn<'a> {
@@ -101,6 +66,8 @@ pub struct Txn<'a> {
     parts: SmallVec<[Part<'a>; 1]>,
     overlay: Option<Overlay>,
     snapshot: Option<Snapshot<'a>>,
+    found: Found<'a>,
+    ahead: Option<Box<Ahead<'a>>>,
     /// The one part the running command is about, where commands follow each other: the others are done.
     focus: Option<usize>,
     /// The selected database.
@@ -142,6 +109,8 @@ impl<'a> Txn<'a> {
             parts,
             overlay,
             snapshot: None,
+            found: Found::Nothing,
+            ahead: None,
             focus: None,
             db,
             changes: 0,
@@ -180,6 +149,7 @@ impl<'a> Txn<'a> {
     /// Lets the slots go and reads them as they are now from here on. For long reads: they hold up nobody.
     pub fn detach(&mut self) {
         self.snapshot = Some(self.shared.engine.snapshot());
+        self.ahead = None;
         for part in &mut self.parts {
             part.keys_when_released = part.committed(self.db);
             part.guard = Guard::Released;
@@ -321,34 +291,6 @@ impl<'a> Txn<'a> {
         })
     }
 
-    /// Reads the record whose key is in `scratch.key`, into `scratch.value` unless it is in the overlay.
-    fn get_named(&mut self, part: usize, family: Family) -> Result<Option<&[u8]>, CommandError> {
-        if let Some(overlay) = &self.overlay {
-            match overlay.get(family, &self.scratch.key) {
-                Seen::Put(value) => return Ok(Some(value)),
-                Seen::Deleted => return Ok(None),
-                Seen::Untouched => {}
-            }
-        }
-        let Scratch { key, value, .. } = &mut *self.scratch;
-        if let Some(snapshot) = &self.snapshot {
-            return Ok(snapshot.get(family, key, value)?);
-        }
-        let (part, budget) = (&self.parts[part], self.shared.slots.budget());
-        let short = &key[Prefix::LEN..];
-        match part.cell.cache().of(part.incarnation, budget).get(family, short) {
-            Known::Value(known) => {
-                value.set(known);
-                return Ok(Some(value.bytes()));
-            }
-            Known::Nothing => return Ok(None),
-            Known::Unknown => {}
-        }
-        let found = self.shared.engine.get(family, key, value)?;
-        part.cell.cache().put(family, short, found, budget);
-        Ok(found)
-    }
-
     /// A change of a record is known from here on; [`Drop`] takes it back if it is not committed.
     fn remember(&mut self, part: usize, family: Family, key: &[u8], value: Option<&[u8]>) {
         let (part, budget) = (&self.parts[part], self.shared.slots.budget());
@@ -433,69 +375,6 @@ impl<'a> Txn<'a> {
         }
     }
 
-    /// Reads a meta record; a key that has expired is not there, and a writer deletes it on the way.
-    fn meta_of(&mut self, part: usize, key: &[u8]) -> Result<Option<Meta>, CommandError> {
-        meta_key(&mut self.scratch.key, self.parts[part].prefix, self.db, key);
-        let meta = self.get_named(part, Family::Meta)?.map(Meta::decode).transpose()?;
-        let meta = match meta {
-            Some(meta) if !self.parts[part].is_expired(&meta) => {
-                self.hits += 1;
-                return Ok(Some(meta));
-            }
-            expired => expired,
-        };
-        self.misses += 1;
-        let Some(meta) = meta else { return Ok(None) };
-        match self.parts[part].guard {
-            Guard::Shared(_) | Guard::Released => {
-                self.expired.push((self.parts[part].slot, self.db, key.to_vec()))
-            }
-            Guard::Exclusive(_) => {
-                let changes = self.changes;
-                // A later read of this command must not find it a second time.
-                self.read_own();
-                self.remove(part, key, &meta)?;
-                self.changes = changes;
-            }
-        }
-        Ok(None)
-    }
-
-    /// The key's meta record, if the key is there.
-    pub fn meta(&mut self, key: &[u8]) -> Result<Option<Meta>, CommandError> {
-        let part = self.part(key)?;
-        self.meta_of(part, key)
-    }
-
-    /// The string of a key with its meta record, if the key is there. A key of another kind is an error.
-    pub fn string(&mut self, key: &[u8]) -> Result<Option<(Meta, &[u8])>, CommandError> {
-        let part = self.part(key)?;
-        match self.meta_of(part, key)? {
-            None => Ok(None),
-            Some(meta) if meta.kind == Kind::String => Ok(Some((meta, self.string_just_read()))),
-            Some(_) => Err(line::WRONG_TYPE.into()),
-        }
-    }
-
-    /// The string of a key, if the key is there and a string.
-    pub fn any_string(&mut self, key: &[u8]) -> Result<Option<&[u8]>, CommandError> {
-        let part = self.part(key)?;
-        let meta = self.meta_of(part, key)?;
-        Ok(meta.filter(|meta| meta.kind == Kind::String).map(|_| self.string_just_read()))
-    }
-
-    /// The string whose meta record [`Self::meta_of`] has just read: its key is in `scratch.key`, its record in the overlay or else still in
-    /// `scratch.value`.
-    fn string_just_read(&self) -> &[u8] {
-        let record =
-            match self.overlay.as_ref().map(|overlay| overlay.get(Family::Meta, &self.scratch.key))
-            {
-                Some(Seen::Put(record)) => record,
-                _ => self.scratch.value.bytes(),
-            };
-        record.get(STRING_HEADER..).unwrap_or_default()
-    }
-
     /// Makes the key this string, whatever it was. `old` is what [`Self::meta`] said of it just before. `expire_ms` 0: it never expires.
     pub fn set_string(
         &mut self,
@@ -548,8 +427,14 @@ impl<'a> Txn<'a> {
 
     /// Deletes the key; returns what it was, if it was there.
     pub fn delete_key(&mut self, key: &[u8]) -> Result<Option<Meta>, CommandError> {
+        self.delete_first(&[key])
+    }
+
+    /// As [`Self::delete_key`], for the first of keys that will all be asked for, in this order.
+    pub fn delete_first(&mut self, keys: &[&[u8]]) -> Result<Option<Meta>, CommandError> {
+        let Some(meta) = self.first_meta(keys)? else { return Ok(None) };
+        let key = keys.first().copied().unwrap_or_default();
         let part = self.part(key)?;
-        let Some(meta) = self.meta_of(part, key)? else { return Ok(None) };
         self.remove(part, key, &meta)?;
         Ok(Some(meta))
     }
@@ -592,86 +477,5 @@ impl<'a> Txn<'a> {
     /// A version for a new life of a key.
     fn new_version(&mut self) -> Result<u64, CommandError> {
         Ok(self.shared.versions.next(&mut self.scratch.batch)?)
-    }
-}
-
-/// Whether somebody wants to know which keys of the slot change.
-fn is_heard(cell: &Cell, inner: &SlotInner) -> bool {
-    !inner.watched.is_empty() || !cell.waiters.is_empty()
-}
-
-/// Whether the key is on disk and has expired. Called with the slot's lock held.
-pub(crate) fn is_expired(
-    shared: &Shared,
-    slot: Slot,
-    inner: &SlotInner,
-    db: u8,
-    key: &[u8],
-) -> bool {
-    let (mut name, mut value) = (Vec::new(), Value::default());
-    meta_key(&mut name, inner.prefix(slot), db, key);
-    let meta = shared
-        .engine
-        .get(Family::Meta, &name, &mut value)
-        .ok()
-        .flatten()
-        .and_then(|v| Meta::decode(v).ok());
-    meta.is_some_and(|meta| meta.expired(inner.now_ms()))
-}
-
-impl<'a> Part<'a> {
-    /// Nothing if the slot was let go.
-    fn new(shared: &'a Shared, slot: Slot, guard: Guard<'a>) -> Option<Self> {
-        let cell = shared.slot(slot);
-        let inner = guard.inner()?;
-        Some(Self {
-            slot,
-            cell,
-            incarnation: inner.incarnation,
-            prefix: inner.prefix(slot),
-            clock_ahead_ms: inner.clock_ahead_ms,
-            now_ms: OnceCell::new(),
-            keys_when_released: Counts::default(),
-            counts: SmallVec::new(),
-            captured: inner.capture.is_some().then(Payload::default),
-            changed: is_heard(cell, inner).then(Vec::new),
-            guard,
-        })
-    }
-
-    /// The time for the slot, in milliseconds since 1970: the same throughout the transaction.
-    fn now_ms(&self) -> u64 {
-        *self.now_ms.get_or_init(|| crate::slots::now_ms() + self.clock_ahead_ms)
-    }
-
-    fn is_expired(&self, meta: &Meta) -> bool {
-        meta.expire_ms != 0 && meta.expired(self.now_ms())
-    }
-
-    /// How many keys a database has, without this transaction's changes.
-    fn committed(&self, db: u8) -> Counts {
-        match self.guard.inner() {
-            Some(inner) => inner.counts.get(usize::from(db)).copied().unwrap_or_default(),
-            None => self.keys_when_released,
-        }
-    }
-
-    /// The batch is written: what it changed is told to all who keep count.
-    fn tell(&mut self) {
-        let Guard::Exclusive(inner) = &mut self.guard else { return };
-        for &(db, keys, expires) in &self.counts {
-            if let Some(counts) = inner.counts.get_mut(usize::from(db)) {
-                counts.keys = counts.keys.saturating_add_signed(keys);
-                counts.expires = counts.expires.saturating_add_signed(expires);
-            }
-        }
-        if let (Some(captured), Some(capture)) = (&self.captured, &inner.capture) {
-            for record in captured.records().flatten() {
-                capture.add(record);
-            }
-        }
-        for (db, key) in self.changed.take().into_iter().flatten() {
-            inner.watched.changed(db, key);
-        }
     }
 }

@@ -22,6 +22,7 @@ mod expiry;
 mod handoff;
 mod limits;
 mod links;
+mod many;
 mod pipelines;
 mod scanning;
 mod sketches;

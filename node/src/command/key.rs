@@ -6,6 +6,7 @@ mod rename;
 mod whole;
 
 use super::{Ctx, Outcome, Run, Table};
+use smallvec::SmallVec;
 
 pub(super) use whole::{Page, flush_all_databases, random_key, random_key_in, scan_page};
 
@@ -42,8 +43,9 @@ fn del(ctx: &mut Ctx<'_, '_>) -> Outcome {
         ctx.txn.read_own();
     }
     let mut deleted = 0;
-    for key in ctx.args.from(1) {
-        deleted += i64::from(ctx.txn.delete_key(key)?.is_some());
+    let keys: SmallVec<[&[u8]; 16]> = ctx.args.from(1).collect();
+    for at in 0..keys.len() {
+        deleted += i64::from(ctx.txn.delete_first(&keys[at..])?.is_some());
     }
     ctx.reply.int(deleted);
     Ok(())
@@ -51,8 +53,9 @@ fn del(ctx: &mut Ctx<'_, '_>) -> Outcome {
 
 fn exists(ctx: &mut Ctx<'_, '_>) -> Outcome {
     let mut found = 0;
-    for key in ctx.args.from(1) {
-        found += i64::from(ctx.txn.meta(key)?.is_some());
+    let keys: SmallVec<[&[u8]; 16]> = ctx.args.from(1).collect();
+    for at in 0..keys.len() {
+        found += i64::from(ctx.txn.first_meta(&keys[at..])?.is_some());
     }
     ctx.reply.int(found);
     Ok(())

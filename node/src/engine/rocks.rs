@@ -1,18 +1,19 @@
-//! RocksDB. The only file that names it.
+//! RocksDB. Only this file and those below it name it.
 //!
 //! The write-ahead log is flushed by hand ([`Engine::flush_wal`]): a batch goes into the log's buffer, and all batches of a worker's turn leave
 //! with one write. Log recovery stops at the first record that is not whole (a torn tail after a crash); the log files that were synced are
 //! listed in the manifest, so that a missing or shortened one is an error and not a silent loss.
 
 mod figures;
+mod read;
 
 pub use figures::{FamilyFigures, Figures, Level};
+pub use read::{Pinned, Several};
 
 use super::{EngineError, Family, Tuning};
 use rust_rocksdb::{
     BlockBasedOptions, Cache, ColumnFamily, ColumnFamilyDescriptor, DB, DBCompressionType,
-    DBRawIterator, DBRecoveryMode, Error, GetIntoBufferResult, LogLevel, Options, Range,
-    ReadOptions, WriteBatch,
+    DBRawIterator, DBRecoveryMode, Error, LogLevel, Options, Range, ReadOptions, WriteBatch,
 };
 use std::path::Path;
 
@@ -20,12 +21,6 @@ const DEFAULT: &str = "default";
 const META: &str = "meta";
 const DATA: &str = "data";
 const SCORE: &str = "score";
-
-/// What a value buffer starts with, so that most values need one call.
-const VALUE_BYTES: usize = 1 << 10;
-
-/// A value buffer is kept for reuse up to this size.
-const VALUE_BYTES_KEPT: usize = 1 << 20;
 
 /// A batch is kept for reuse up to this size.
 const BATCH_BYTES_KEPT: usize = 1 << 20;
@@ -75,31 +70,6 @@ impl Engine {
         self.db
             .cf_handle(name)
             .ok_or_else(|| EngineError::Broken(format!("column family {name} is missing")))
-    }
-
-    /// Reads a value into `value`, whose old contents are lost; returns it if there is one.
-    pub fn get<'v>(
-        &self,
-        family: Family,
-        key: &[u8],
-        value: &'v mut Value,
-    ) -> Result<Option<&'v [u8]>, EngineError> {
-        let family = self.family(family)?;
-        value.prepare();
-        loop {
-            match self
-                .db
-                .get_into_buffer_cf(family, key, &mut value.buffer)
-                .map_err(|e| explain(&e))?
-            {
-                GetIntoBufferResult::NotFound => return Ok(None),
-                GetIntoBufferResult::Found(length) => {
-                    value.length = length;
-                    return Ok(Some(value.bytes()));
-                }
-                GetIntoBufferResult::BufferTooSmall(length) => value.buffer.resize(length, 0),
-            }
-        }
     }
 
     /// Reads a record of the node itself.
@@ -208,7 +178,9 @@ impl Engine {
 
     /// Everything as it is now, whatever is written later.
     pub fn snapshot(&self) -> Snapshot<'_> {
-        Snapshot { engine: self, inner: self.db.snapshot() }
+        let (inner, mut options) = (self.db.snapshot(), ReadOptions::default());
+        options.set_snapshot(&inner);
+        Snapshot { engine: self, inner, options }
     }
 
     /// Roughly how many bytes the keys from `begin` on, before `end`, take in files and write buffers.
@@ -255,37 +227,6 @@ impl Engine {
     /// Whether an error of the disk has stopped writing.
     pub fn failed(&self) -> bool {
         self.db.property_int_value("rocksdb.background-errors").ok().flatten().unwrap_or(0) > 0
-    }
-}
-
-/// A buffer for values, reused from one read to the next.
-#[derive(Debug, Default)]
-pub struct Value {
-    buffer: Vec<u8>,
-    length: usize,
-}
-
-impl Value {
-    /// What was read last.
-    pub fn bytes(&self) -> &[u8] {
-        self.buffer.get(..self.length).unwrap_or_default()
-    }
-
-    /// Keeps a value that was found elsewhere.
-    pub fn set(&mut self, value: &[u8]) {
-        self.prepare();
-        if self.buffer.len() < value.len() {
-            self.buffer.resize(value.len(), 0);
-        }
-        self.buffer[..value.len()].copy_from_slice(value);
-        self.length = value.len();
-    }
-
-    fn prepare(&mut self) {
-        self.length = 0;
-        if self.buffer.is_empty() || self.buffer.len() > VALUE_BYTES_KEPT {
-            self.buffer = vec![0; VALUE_BYTES];
-        }
     }
 }
 
@@ -393,6 +334,8 @@ impl Cursor<'_> {
 pub struct Snapshot<'a> {
     engine: &'a Engine,
     inner: rust_rocksdb::Snapshot<'a>,
+    /// Of its single reads.
+    options: ReadOptions,
 }
 
 impl std::fmt::Debug for Snapshot<'_> {
@@ -401,7 +344,7 @@ impl std::fmt::Debug for Snapshot<'_> {
     }
 }
 
-impl Snapshot<'_> {
+impl<'a> Snapshot<'a> {
     /// A cursor over the keys of `family` from `begin` on, before `end` (empty: no end). What it reads does not displace the cache.
     pub fn cursor(
         &self,
@@ -415,18 +358,9 @@ impl Snapshot<'_> {
         Ok(Cursor { inner: self.inner.raw_iterator_cf_opt(self.engine.family(family)?, options) })
     }
 
-    /// Reads a value as it was into `value`.
-    pub fn get<'v>(
-        &self,
-        family: Family,
-        key: &[u8],
-        value: &'v mut Value,
-    ) -> Result<Option<&'v [u8]>, EngineError> {
-        let found = self.inner.get_cf(self.engine.family(family)?, key).map_err(|e| explain(&e))?;
-        let Some(found) = found else { return Ok(None) };
-        value.length = found.len();
-        value.buffer = found;
-        Ok(Some(value.bytes()))
+    /// Reads a record as it was.
+    pub fn get(&self, family: Family, key: &[u8]) -> Result<Option<Pinned<'a>>, EngineError> {
+        self.engine.get_as(family, key, &self.options)
     }
 }
 

@@ -129,7 +129,7 @@ impl Txn<'_> {
             collection.meta.version,
         );
         name.extend_from_slice(element);
-        self.get_named(collection.part, Family::Data)
+        self.get_named(collection.part, Family::Data, &[])
     }
 
     /// Whether the element is there.

@@ -6,9 +6,10 @@ use smallvec::SmallVec;
 
 pub(super) fn mget(ctx: &mut Ctx<'_, '_>) -> Outcome {
     ctx.reply.array(ctx.args.len() - 1);
-    for key in ctx.args.from(1) {
+    let keys: SmallVec<[&[u8]; 16]> = ctx.args.from(1).collect();
+    for at in 0..keys.len() {
         // A key of another kind is no string, and no error.
-        match ctx.txn.any_string(key)? {
+        match ctx.txn.first_string(&keys[at..])? {
             Some(value) => ctx.reply.bulk(value),
             None => ctx.reply.null(),
         }
@@ -25,8 +26,9 @@ pub(super) fn mset(ctx: &mut Ctx<'_, '_>) -> Outcome {
 
 pub(super) fn msetnx(ctx: &mut Ctx<'_, '_>) -> Outcome {
     check_pairs(ctx)?;
-    for at in (1..ctx.args.len()).step_by(2) {
-        if ctx.txn.meta(ctx.args.get(at))?.is_some() {
+    let keys = keys_of_pairs(ctx);
+    for at in 0..keys.len() {
+        if ctx.txn.first_meta(&keys[at..])?.is_some() {
             ctx.reply.int(0);
             return Ok(());
         }
@@ -45,22 +47,27 @@ fn check_pairs(ctx: &Ctx<'_, '_>) -> Result<(), CommandError> {
     Ok(())
 }
 
+/// Keys in the order of the command.
+type Keys<'a> = SmallVec<[&'a [u8]; 16]>;
+
+fn keys_of_pairs<'a>(ctx: &Ctx<'a, '_>) -> Keys<'a> {
+    (1..ctx.args.len()).step_by(2).map(|at| ctx.args.get(at)).collect()
+}
+
 fn set_all(ctx: &mut Ctx<'_, '_>) -> Outcome {
-    if names_a_key_twice(ctx) {
+    let keys = keys_of_pairs(ctx);
+    if names_one_twice(keys.clone()) {
         // The last value counts.
         ctx.txn.read_own();
     }
-    for at in (1..ctx.args.len()).step_by(2) {
-        let key = ctx.args.get(at);
-        let old = ctx.txn.meta(key)?;
-        ctx.txn.set_string(key, old.as_ref(), ctx.args.get(at + 1), 0)?;
+    for (at, key) in keys.iter().enumerate() {
+        let old = ctx.txn.first_meta(&keys[at..])?;
+        ctx.txn.set_string(key, old.as_ref(), ctx.args.get(2 * at + 2), 0)?;
     }
     Ok(())
 }
 
-fn names_a_key_twice(ctx: &Ctx<'_, '_>) -> bool {
-    let mut keys: SmallVec<[&[u8]; 16]> =
-        (1..ctx.args.len()).step_by(2).map(|at| ctx.args.get(at)).collect();
+fn names_one_twice(mut keys: Keys<'_>) -> bool {
     keys.sort_unstable();
     keys.windows(2).any(|pair| pair[0] == pair[1])
 }
