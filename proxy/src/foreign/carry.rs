@@ -32,9 +32,9 @@ impl Errand {
     /// The place where a test can stop or fail it, after each key.
     fn fail_point(self) -> &'static str {
         match self {
-            Self::Copy => "proxy.copied",
-            Self::Withdraw => "proxy.withdrawn",
-            Self::Clear => "proxy.cleared",
+            Self::Copy => "foreign.carried.copied",
+            Self::Withdraw => "foreign.carried.withdrawn",
+            Self::Clear => "foreign.carried.cleared",
         }
     }
 }

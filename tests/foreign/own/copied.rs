@@ -86,7 +86,7 @@ fn a_controller_that_dies_while_keys_are_copied_goes_on() {
 /// The copier dies after its first key, at each of its errands; another proxy takes it up.
 #[test]
 fn another_proxy_goes_on_where_a_copier_dies() {
-    for point in ["proxy.copied", "proxy.cleared"] {
+    for point in ["foreign.carried.copied", "foreign.carried.cleared"] {
         println!("--- {point}");
         let mut world = World::start(&Node::pika(), 2);
         let before = put(&world);
@@ -118,7 +118,7 @@ fn a_copy_that_fails_is_taken_back_and_made_again() {
     let mut world = World::start(&Node::pika(), 1);
     let before = put(&world);
     world.proxies[0].process.stop();
-    world.proxies[0].process.start("proxy.copied=error@2");
+    world.proxies[0].process.start("foreign.carried.copied=error@2");
     world.wait_for(0);
     let load = world.load(0, WITHOUT_TTL);
     world.move_all(2);
