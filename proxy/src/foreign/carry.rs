@@ -99,6 +99,9 @@ pub async fn run(
     let patience = config.foreign.examine_timeout;
     let mut source = Link::open(config, moved.source, patience).await?;
     let target = Link::open(config, moved.target, patience).await?;
+    // Nothing of this errand is to arrive when it has been given up.
+    source.forget_what_is_unsent()?;
+    target.forget_what_is_unsent()?;
     let bytes_max = match errand {
         Errand::Copy => config.foreign.carried_bytes_max,
         // It has been copied.
