@@ -18,8 +18,8 @@
 # slotmigrate-thread-num; idle; big-slot; two-proxies; dashboard-killed; home; password; stream. Of codis-server: server-ours and server-codis,
 # who is the proxy of 100 slots under 2,000 requests a second with a sorted set of 500,000; server-cut, whose acknowledgements are lost;
 # server-keys, commands of several keys. upgrade-pika-METHOD and upgrade-codis-METHOD, to a node of ours and home again; upgrade-killed, where
-# that node is killed on the way home. own-PROXIES, without a dashboard: under our own controller, to group 2, home, and to group 2. By default all
-# that can be run.
+# that node is killed on the way home. own-PROXIES, without a dashboard: under our own controller, to group 2, home, and to group 2; own-ours, where
+# group 2 is a node of ours. By default all that can be run.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
@@ -215,16 +215,21 @@ moves() {
 
 # --- Our own controller. ---
 
+# What a controller calls them.
+declare -A kind_names=([pika]=pika [node_of_ours]=slipway)
+
 # controlled PROXIES: the two nodes in groups of our controller, which gives the lower half of the slots to the first.
 controlled() {
     local i
     dir=$root/$scenario nodes=() proxies=() loads=()
     mkdir -p "$dir"
-    pika node1 8 && pika node2 8
+    for i in 1 2; do "${kinds[i - 1]}" "node$i" 8; done
     check "both nodes answer" within 20 nodes_answer
     port && controller=$addr
     printf 'data = "%s"\nlisten = "%s"\nslots = 1024\n' "$dir/control" "$controller" >"$dir/control.toml"
-    for i in 1 2; do printf '[[group]]\nid = %s\naddr = "%s"\nkind = "pika"\n' "$i" "${nodes[i - 1]}" >>"$dir/control.toml"; done
+    for i in 1 2; do
+        printf '[[group]]\nid = %s\naddr = "%s"\nkind = "%s"\n' "$i" "${nodes[i - 1]}" "${kind_names[${kinds[i - 1]}]}" >>"$dir/control.toml"
+    done
     start control "$SLIPWAY_BIN" control --config "$dir/control.toml"
     for ((i = 1; i <= $1; i++)); do
         port && proxies+=("$addr")
@@ -238,11 +243,13 @@ controlled() {
 through() { redis-cli -h "${proxies[$1 - 1]%:*}" -p "${proxies[$1 - 1]#*:}" "${@:2}" | grep -q PONG; }
 migrate() { "$SLIPWAY_BIN" migrate --slots "0-$((SLOTS - 1))" --to "$1" --admin "$controller"; }
 
+# No times to live: each way rounds them down.
+without_ttl=(--mix strings=4,counters=2,hashes=3,lists=3,sets=2,zsets=2,multi=2,missing=1)
+
 own() {
     local group begin
     controlled "$1"
-    # No times to live: each way rounds them down.
-    loads_of "$1" --mix strings=4,counters=2,hashes=3,lists=3,sets=2,zsets=2,multi=2,missing=1
+    loads_of "$1" "${without_ttl[@]}"
     # What Pika's own commands cannot move.
     local event score scores
     event=$(name_in_slot 5) score=$(name_in_slot 6)
@@ -335,6 +342,22 @@ home() {
     loads_of 1 --ttl-margin-ms 6000
     for group in 2 1 2; do move 0 $((SLOTS - 1)) "$group" 300; done
     judge
+    stop_all
+}
+
+# The same with a node of ours as group 2.
+own_and_ours() {
+    local group begin
+    kinds=(pika node_of_ours)
+    controlled 1
+    loads_of 1 "${without_ttl[@]}"
+    for group in 2 1 2; do
+        begin=$(now_ms)
+        check "slots 0-$((SLOTS - 1)) have moved to group $group" migrate "$group"
+        printf '     %s: %s slots to group %s in %s ms\n' "$scenario" "$SLOTS" "$group" $(($(now_ms) - begin))
+    done
+    judge
+    check "the source's index has nothing left" source_is_empty 1
     stop_all
 }
 
@@ -491,7 +514,7 @@ password=''
 scenarios=("$@")
 if [[ $# -eq 0 ]]; then
     for who in ours ${CODIS_PROXY:+codis}; do scenarios+=("$who-semi-async-1" "$who-semi-async-8" "$who-sync-1" "$who-sync-8"); done
-    scenarios+=(idle big-slot two-proxies dashboard-killed home password stream upgrade-pika-semi-async upgrade-killed own-1 own-2)
+    scenarios+=(idle big-slot two-proxies dashboard-killed home password stream upgrade-pika-semi-async upgrade-killed own-1 own-2 own-ours)
     [[ -z $CODIS_SERVER ]] || scenarios+=(server-ours ${CODIS_PROXY:+server-codis} server-cut server-keys upgrade-codis-semi-async upgrade-codis-sync)
 fi
 "$SLIPWAY_BIN" --version
@@ -509,6 +532,7 @@ for scenario in "${scenarios[@]}"; do
         upgrade-codis-*) there_and_back "${scenario#upgrade-codis-}" codis_server ;;
         upgrade-killed) killed_on_the_way_home ;;
         password) with_password ;;
+        own-ours) own_and_ours ;;
         own-*) own "${scenario#own-}" ;;
         stream) a_stream ;;
         server-ours | server-codis) moves_of_servers "${scenario##*-}" ;;
