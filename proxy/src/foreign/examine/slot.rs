@@ -341,7 +341,7 @@ pub(in crate::foreign) async fn kinds(
 }
 
 /// Those of the keys that are HyperLogLogs. All of Pika's have one length.
-pub(super) async fn hyperloglogs<'a>(
+pub(in crate::foreign) async fn hyperloglogs<'a>(
     link: &mut Link,
     keys: &[&'a [u8]],
 ) -> Result<Vec<&'a [u8]>, LinkError> {
