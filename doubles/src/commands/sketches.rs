@@ -28,7 +28,9 @@ pub(super) fn pfadd(store: &mut Store, call: &Call<'_>, out: &mut Reply<'_>) -> 
         registers[index] = registers[index].max(rank);
     }
     let changed = estimate(&registers) != before || is_new && call.from(2).is_empty();
-    store.put_sketch(call.key(), registers);
+    // Without elements it forgets what was there.
+    let kept = if call.from(2).is_empty() { Vec::new() } else { registers };
+    store.put_sketch(call.key(), kept);
     out.int(i64::from(changed));
     Ok(())
 }
@@ -56,6 +58,7 @@ fn registers(store: &mut Store, key: &[u8]) -> Result<Bytes, Refused> {
     let is_sketch = store.is_sketch(key);
     match text(store, key)? {
         None => Ok(vec![0; REGISTERS]),
+        Some(value) if is_sketch && value.is_empty() => Ok(vec![0; REGISTERS]),
         Some(value) if is_sketch => Ok(value.clone()),
         Some(_) => Err(errors::WRONG_TYPE.into()),
     }

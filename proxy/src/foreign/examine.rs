@@ -19,7 +19,9 @@ pub use node::{Node, look as look_at_node};
 pub use refusal::Refusal;
 pub(in crate::foreign) use relist::relist;
 pub use slot::{Depth, Seen, WrongLetters, look as look_at_slot};
-pub(in crate::foreign) use slot::{Kind, Pages, hyperloglogs, kinds, rounded, shown, tag_hash};
+pub(in crate::foreign) use slot::{
+    Kind, Pages, hyperloglogs, kinds, rounded, shown, tag_hash, text,
+};
 
 use super::carry;
 use super::known::Known;

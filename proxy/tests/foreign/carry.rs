@@ -261,6 +261,7 @@ async fn hyperloglogs_arrive_register_by_register_and_then_leave_the_source() {
     let left = pair.target.ask("PTTL {a}h").await.as_int().unwrap();
     assert!((980_000..=1_000_000).contains(&left), "{left}");
     assert_eq!(pair.target.ask("PTTL {a}empty").await, Value::Int(-1));
+    assert_eq!(pair.target.ask("PFCOUNT {a}empty").await, Value::Int(0));
     assert_eq!(pair.target.ask("PFCOUNT {a}cached").await, Value::Int(6));
     assert_eq!(pair.source.ask("GET {a}k").await.as_str(), Some("v"));
 }

@@ -4,7 +4,7 @@
 //! Source: Pika 4.0.1, `storage/src/redis_hyperloglog.cc` and `storage_murmur3.h`: 2¹⁷ registers of a byte, `MurmurHash3_x86_32` with the seed 313.
 
 use super::{Ends, Trouble, done, left_ms};
-use crate::foreign::examine::{Pages, hyperloglogs, relist};
+use crate::foreign::examine::{Pages, hyperloglogs, relist, text};
 use crate::foreign::link::{Link, LinkError};
 use cluster::Slot;
 use protocol::frame::Value;
@@ -49,8 +49,10 @@ pub(super) async fn copy(ends: &mut Ends<'_>, key: &[u8]) -> Result<(), Trouble>
     done(node, "DEL", &ends.target.ask(&[b"DEL", key]).await?)?;
     let Some(registers) = registers(&mut ends.source, key).await? else { return Ok(()) };
     let elements: Vec<[u8; 4]> = (0..).zip(registers).filter_map(element_of).collect();
-    // Without elements it makes an empty one.
-    done(node, "PFADD", &ends.target.ask(&[b"PFADD", key]).await?)?;
+    if elements.is_empty() {
+        // This empties one that is there already; nothing is.
+        done(node, "PFADD", &ends.target.ask(&[b"PFADD", key]).await?)?;
+    }
     for elements in elements.chunks(ELEMENTS_A_TIME) {
         let mut words: Vec<&[u8]> = vec![b"PFADD", key];
         words.extend(elements.iter().map(<[u8; 4]>::as_slice));
@@ -78,17 +80,14 @@ pub(super) async fn is_equal(ends: &mut Ends<'_>, key: &[u8]) -> Result<bool, Tr
     Ok(ends_here == left_ms(&mut ends.target, key).await?.is_some())
 }
 
-/// All registers; nothing if there is no such key. In a transaction, for GET alone is answered from a read cache that is not told of PFADD.
+/// All registers; nothing if there is no such key.
 async fn registers(link: &mut Link, key: &[u8]) -> Result<Option<Vec<u8>>, LinkError> {
-    link.send([&[&b"MULTI"[..]][..], &[b"GET", key], &[b"EXEC"]]).await?;
-    link.answer().await?;
-    link.answer().await?;
-    let answer = link.answer().await?;
-    match answer.as_items() {
-        Some([Value::Null]) => Ok(None),
-        Some([value]) if value.as_bytes().is_some_and(|bytes| bytes.len() == REGISTERS) => {
-            Ok(value.as_bytes().map(<[u8]>::to_vec))
-        }
+    let value = text(link, key).await?;
+    match value.as_bytes() {
+        // Nothing was ever added.
+        Some([]) => Ok(Some(vec![0; REGISTERS])),
+        Some(registers) if registers.len() == REGISTERS => Ok(Some(registers.to_vec())),
+        None if value == Value::Null => Ok(None),
         _ => Err(LinkError::Lost("GET is answered with what are no registers".to_owned())),
     }
 }
