@@ -31,6 +31,7 @@ use clap::Parser;
 use machine::Machine;
 use measure::Bench;
 use record::{Measured, Record};
+use scale::Thing;
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::io::stdout;
@@ -145,7 +146,7 @@ fn run(args: &Args, bench: &mut Bench) -> Result<()> {
 fn run_afresh(args: &Args, bench: &mut Bench) -> Result<()> {
     type Measure = fn(&mut Bench, &Args) -> Result<()>;
     let on_nodes = args.wants_subject("node");
-    let scale = args.cases.iter().any(|part| scale::NAME.contains(part.as_str()));
+    let scale = Thing::ALL.into_iter().any(|thing| args.wants_scale(thing));
     let cases: [(&str, bool, Measure); 5] = [
         (memory::CLIENTS, args.wants(memory::CLIENTS), |bench, _| bench.idle_clients()),
         (moves::NAME, on_nodes && moves::ALL.iter().any(|case| args.wants(case)), |bench, args| {
@@ -155,10 +156,7 @@ fn run_afresh(args: &Args, bench: &mut Bench) -> Result<()> {
             bench.larger_than_memory(if args.size == Size::Full { 1 << 30 } else { 256 << 20 })
         }),
         (memory::BACKLOG, args.wants(memory::BACKLOG), |bench, _| bench.unread_pipeline()),
-        // Many processes: when it is asked for, or everything is.
-        (scale::NAME, scale || (args.cases.is_empty() && args.size == Size::Full), |bench, _| {
-            bench.scale()
-        }),
+        (scale::NAME, scale, |bench, args| bench.scale(|thing| args.wants_scale(thing))),
     ];
     for (name, wanted, measure) in cases {
         if wanted && !bench.is_late(args, name) {
@@ -184,6 +182,15 @@ impl Bench {
 impl Args {
     fn wants(&self, case: &str) -> bool {
         self.cases.is_empty() || self.cases.iter().any(|part| case.contains(part.as_str()))
+    }
+
+    /// Many processes: when it is asked for by the beginning of its name, or everything is.
+    fn wants_scale(&self, thing: Thing) -> bool {
+        let named = self
+            .cases
+            .iter()
+            .any(|part| part.starts_with(scale::NAME) && thing.name().starts_with(part));
+        named || (self.cases.is_empty() && self.size == Size::Full)
     }
 
     fn wants_subject(&self, name: &str) -> bool {
@@ -286,7 +293,7 @@ fn list(args: &Args) -> Result<()> {
         .chain(beside)
         .chain(fresh)
         .chain(moves)
-        .chain([scale::NAME.to_owned()]);
+        .chain(Thing::ALL.map(Thing::name));
     let cases: Vec<String> = closed.chain(open).collect();
     let subjects: Vec<&str> = RECIPES.iter().map(|recipe| recipe.name).collect();
     say(&format!("cases: {}\nsubjects: {}", cases.join(" "), subjects.join(" ")))

@@ -52,7 +52,7 @@ const SLOTS: u64 = 1024;
 const KEYS_OF_AN_EMPTY_SLOT: u64 = 4;
 
 /// About so many keys move under load: more would only take longer.
-const KEYS_UNDER_LOAD: u64 = 250_000;
+const KEYS_UNDER_LOAD: u64 = 150_000;
 
 /// A large value.
 const LARGE_BYTES: u64 = 64 << 10;
@@ -64,7 +64,7 @@ const CLIENTS: usize = 50;
 const QUIET_TIMES: u32 = 10;
 
 /// No further round begins after so long.
-const CASE_MAX: Duration = Duration::from_secs(100);
+const CASE_MAX: Duration = Duration::from_secs(200);
 
 /// What moves.
 #[derive(Clone, Copy, Debug)]

@@ -29,10 +29,34 @@ const CLIENTS: usize = 50;
 /// How long it is watched with nobody asking.
 const IDLE: Duration = Duration::from_millis(500);
 
-const SESSIONS: [usize; 4] = [10, 100, 1_000, 10_000];
+const SESSIONS: [usize; 5] = [10, 100, 1_000, 10_000, 18_000];
 const SLOTS: [u16; 3] = [1_024, 4_096, 16_384];
-const GROUPS: [usize; 4] = [2, 8, 32, 128];
+const GROUPS: [usize; 5] = [2, 8, 32, 128, 512];
 const PROXIES: [usize; 4] = [1, 2, 4, 8];
+
+/// What grows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Thing {
+    Sessions,
+    Proxies,
+    Slots,
+    Groups,
+}
+
+impl Thing {
+    pub(crate) const ALL: [Self; 4] = [Self::Sessions, Self::Proxies, Self::Slots, Self::Groups];
+
+    /// The name of its cases, without the size.
+    pub(crate) fn name(self) -> String {
+        let thing = match self {
+            Self::Sessions => "sessions",
+            Self::Proxies => "proxies",
+            Self::Slots => "slots",
+            Self::Groups => "groups",
+        };
+        format!("{NAME}-{thing}")
+    }
+}
 
 /// One size of one thing.
 struct Place {
@@ -46,44 +70,59 @@ struct Place {
 }
 
 impl Place {
-    fn new(thing: &str, size: usize, subjects: Vec<Subject>) -> Self {
-        let case = format!("{NAME}-{thing}-{size}");
+    fn new(thing: Thing, size: usize, subjects: Vec<Subject>) -> Self {
+        let case = format!("{}-{size}", thing.name());
         Self { case, subjects, clients: CLIENTS, _ground: None, _cluster: None }
     }
 }
 
 impl Bench {
-    /// Measures all of it.
-    pub(crate) fn scale(&mut self) -> Result<()> {
-        let one = || proxy_before(&self.ground);
-        let sessions = SESSIONS
-            .iter()
-            .map(|&clients| Ok(Place { clients, ..Place::new("sessions", clients, vec![one()?]) }));
-        let sessions = sessions.collect::<Result<Vec<_>>>()?;
-        let proxies = PROXIES.iter().map(|&proxies| {
-            let subjects = (0..proxies).map(|_| one()).collect::<Result<Vec<_>>>()?;
-            Ok(Place::new("proxies", proxies, subjects))
-        });
-        let proxies = proxies.collect::<Result<Vec<_>>>()?;
-        self.sizes(&sessions)?;
-        self.sizes(&proxies)?;
-        drop((sessions, proxies));
+    /// Measures what grows with each of these.
+    pub(crate) fn scale(&mut self, wanted: impl Fn(Thing) -> bool) -> Result<()> {
+        for thing in Thing::ALL.into_iter().filter(|thing| wanted(*thing)) {
+            let places = match thing {
+                Thing::Sessions => self.with_sessions(),
+                Thing::Proxies => self.with_proxies(),
+                Thing::Slots => Ok(self.with_slots()),
+                Thing::Groups => self.with_groups(),
+            };
+            self.sizes(&places?)?;
+        }
+        Ok(())
+    }
 
-        let slots = SLOTS.map(|slots| {
+    fn with_sessions(&self) -> Result<Vec<Place>> {
+        let places = SESSIONS.iter().map(|&clients| {
+            let subjects = vec![proxy_before(&self.ground)?];
+            Ok(Place { clients, ..Place::new(Thing::Sessions, clients, subjects) })
+        });
+        places.collect()
+    }
+
+    fn with_proxies(&self) -> Result<Vec<Place>> {
+        let places = PROXIES.iter().map(|&proxies| {
+            let subjects = (0..proxies).map(|_| proxy_before(&self.ground));
+            Ok(Place::new(Thing::Proxies, proxies, subjects.collect::<Result<_>>()?))
+        });
+        places.collect()
+    }
+
+    fn with_slots(&self) -> Vec<Place> {
+        let places = SLOTS.iter().map(|&slots| {
             let (cluster, subject) = cluster_with_slots(&self.ground, slots);
-            Place { _cluster: Some(cluster), ..Place::new("slots", slots.into(), vec![subject]) }
+            let place = Place::new(Thing::Slots, slots.into(), vec![subject]);
+            Place { _cluster: Some(cluster), ..place }
         });
-        self.sizes(&slots)?;
-        drop(slots);
+        places.collect()
+    }
 
-        let workers = self.ground.workers;
-        let groups = GROUPS.iter().map(|&groups| {
-            let ground = Ground::start(groups, workers)?;
+    fn with_groups(&self) -> Result<Vec<Place>> {
+        let places = GROUPS.iter().map(|&groups| {
+            let ground = Ground::start(groups, self.ground.workers)?;
             let subject = proxy_before(&ground)?;
-            Ok(Place { _ground: Some(ground), ..Place::new("groups", groups, vec![subject]) })
+            Ok(Place { _ground: Some(ground), ..Place::new(Thing::Groups, groups, vec![subject]) })
         });
-        let groups = groups.collect::<Result<Vec<_>>>()?;
-        self.sizes(&groups)
+        places.collect()
     }
 
     /// Fills what is behind every place, and visits all of them in each round.

@@ -42,7 +42,7 @@ fn settings(defaults: &str, addr: &str) -> String {
     let ours = [
         ("proxy_addr", format!("\"{addr}\"")),
         ("admin_addr", format!("\"{admin}\"")),
-        ("proxy_max_clients", "15000".to_owned()),
+        ("proxy_max_clients", "19000".to_owned()),
     ];
     let line = |line: &str| match ours.iter().find(|(key, _)| {
         line.strip_prefix(key).is_some_and(|rest| rest.trim_start().starts_with('='))

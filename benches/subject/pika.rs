@@ -1,20 +1,58 @@
-//! Pika, with its own defaults but for the places of its files.
+//! Pika with the configuration that it is delivered with, but for ports, threads, clients and the places of its files.
 
 use super::{Alone, Ground, Started};
-use anyhow::Result;
-use std::path::Path;
+use anyhow::{Context, Result};
+use std::path::{Path, PathBuf};
+
+/// Where the delivered configuration is, if it does not lie beside the program as `pika.conf`.
+const CONF: &str = "PIKA_CONF";
 
 pub(super) fn start(ground: &Ground, program: &Path) -> Result<Started> {
     let alone = Alone::new()?;
     let folder = alone.directory.path().display().to_string();
-    let mut text = format!(
-        "port : {}\nthread-num : {}\nnetwork-interface : lo\ndaemonize : no\nmaxclients : 15000\ntimeout : 0\n\
-         pidfile : {folder}/pika.pid\n",
-        alone.port, ground.workers
-    );
-    for key in ["log", "db", "dump", "db-sync"] {
-        text += &format!("{key}-path : {folder}/{key}/\n");
-    }
-    let file = alone.write("pika.conf", &text)?;
+    let ours = [
+        ("port", alone.port.to_string()),
+        ("thread-num", ground.workers.to_string()),
+        ("network-interface", "lo".to_owned()),
+        ("daemonize", "no".to_owned()),
+        ("maxclients", "15000".to_owned()),
+        ("timeout", "0".to_owned()),
+    ];
+    let delivered =
+        std::env::var_os(CONF).map_or(program.with_file_name("pika.conf"), PathBuf::from);
+    let text = std::fs::read_to_string(&delivered).with_context(|| {
+        format!("Pika's pika.conf is not at {} ({CONF} says where)", delivered.display())
+    })?;
+    let file = alone.write("pika.conf", &with(&text, &ours, &folder))?;
     Ok(alone.run(program, &["-c", &file], None))
+}
+
+/// These settings in place of those of the same name, and every relative path in this folder.
+fn with(delivered: &str, ours: &[(&str, String)], folder: &str) -> String {
+    let line = |line: &str| {
+        let (key, value) = line.split_once(':')?;
+        let (key, value) = (key.trim(), value.trim());
+        let is_ours = ours.iter().any(|(name, _)| *name == key);
+        if key.starts_with('#') || is_ours {
+            return None;
+        }
+        let value =
+            value.strip_prefix("./").map_or(value.to_owned(), |path| format!("{folder}/{path}"));
+        Some(format!("{key} : {value}\n"))
+    };
+    let others: String = delivered.lines().filter_map(line).collect();
+    others + &ours.iter().map(|(key, value)| format!("{key} : {value}\n")).collect::<String>()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_ours_stands_once_and_paths_are_in_the_folder() {
+        let delivered = "# port : 1\nport : 9221\ndb-path : ./db/\nmaster-run-id :\n";
+        let ours = [("port", "7".to_owned())];
+        let text = with(delivered, &ours, "/there");
+        assert_eq!(text, "db-path : /there/db/\nmaster-run-id : \nport : 7\n");
+    }
 }

@@ -55,7 +55,7 @@ const STALL_SECONDS: [f64; 14] = [
     1.0,
 ];
 
-const RESULTS: [&str; 4] = ["moved", "called_off", "failed", "aborted"];
+const RESULTS: [&str; 5] = ["moved", "called_off", "failed", "aborted", "left_behind"];
 
 impl Metrics {
     /// The error is that one of the names is in the registry already.
@@ -165,6 +165,7 @@ impl Metrics {
                     stall(&self.stall_read, &self.stall_read_max, figures.stall_read_us);
                 }
                 Change::CalledOff { .. } => count("called_off", 1),
+                Change::LeftBehind { .. } => count("left_behind", 1),
                 Change::Failed { .. } => count("failed", 1),
                 Change::Aborted { slots } => {
                     count("aborted", slots.as_ref().map_or(0, BTreeSet::len));

@@ -213,6 +213,7 @@ pub enum EventKind {
     Copying,
     Copied,
     Withdrawn,
+    LeftBehind,
 }
 
 impl State {

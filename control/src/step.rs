@@ -106,6 +106,7 @@ pub enum Mark {
     Copying,
     Copied,
     Withdrawn,
+    LeftBehind,
     Armed,
     Settled,
     Moved,

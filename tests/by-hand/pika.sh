@@ -18,8 +18,8 @@
 # slotmigrate-thread-num; idle; big-slot; two-proxies; dashboard-killed; home; password; stream. Of codis-server: server-ours and server-codis,
 # who is the proxy of 100 slots under 2,000 requests a second with a sorted set of 500,000; server-cut, whose acknowledgements are lost;
 # server-keys, commands of several keys. upgrade-pika-METHOD and upgrade-codis-METHOD, to a node of ours and home again; upgrade-killed, where
-# that node is killed on the way home. own-PROXIES, without a dashboard: under our own controller, to group 2, home, and to group 2. By default all
-# that can be run.
+# that node is killed on the way home. own-PROXIES, without a dashboard: under our own controller, to group 2, home, and to group 2; own-ours, where
+# group 2 is a node of ours. By default all that can be run.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
@@ -215,16 +215,21 @@ moves() {
 
 # --- Our own controller. ---
 
+# What a controller calls them.
+declare -A kind_names=([pika]=pika [node_of_ours]=slipway)
+
 # controlled PROXIES: the two nodes in groups of our controller, which gives the lower half of the slots to the first.
 controlled() {
     local i
     dir=$root/$scenario nodes=() proxies=() loads=()
     mkdir -p "$dir"
-    pika node1 8 && pika node2 8
+    for i in 1 2; do "${kinds[i - 1]}" "node$i" 8; done
     check "both nodes answer" within 20 nodes_answer
     port && controller=$addr
     printf 'data = "%s"\nlisten = "%s"\nslots = 1024\n' "$dir/control" "$controller" >"$dir/control.toml"
-    for i in 1 2; do printf '[[group]]\nid = %s\naddr = "%s"\nkind = "pika"\n' "$i" "${nodes[i - 1]}" >>"$dir/control.toml"; done
+    for i in 1 2; do
+        printf '[[group]]\nid = %s\naddr = "%s"\nkind = "%s"\n' "$i" "${nodes[i - 1]}" "${kind_names[${kinds[i - 1]}]}" >>"$dir/control.toml"
+    done
     start control "$SLIPWAY_BIN" control --config "$dir/control.toml"
     for ((i = 1; i <= $1; i++)); do
         port && proxies+=("$addr")
@@ -238,11 +243,13 @@ controlled() {
 through() { redis-cli -h "${proxies[$1 - 1]%:*}" -p "${proxies[$1 - 1]#*:}" "${@:2}" | grep -q PONG; }
 migrate() { "$SLIPWAY_BIN" migrate --slots "0-$((SLOTS - 1))" --to "$1" --admin "$controller"; }
 
+# No times to live: each way rounds them down.
+without_ttl=(--mix strings=4,counters=2,hashes=3,lists=3,sets=2,zsets=2,multi=2,missing=1)
+
 own() {
     local group begin
     controlled "$1"
-    # No times to live: each way rounds them down.
-    loads_of "$1" --mix strings=4,counters=2,hashes=3,lists=3,sets=2,zsets=2,multi=2,missing=1
+    loads_of "$1" "${without_ttl[@]}"
     # What Pika's own commands cannot move.
     local event score scores visitors registers
     event=$(name_in_slot 5) score=$(name_in_slot 6) visitors=$(name_in_slot 7)
@@ -335,9 +342,26 @@ dashboard_killed() {
 home() {
     local group
     product semi-async 8 ours
-    loads_of 1
+    # Each way cuts a time to live to whole seconds twice, at the sending and at the arrival.
+    loads_of 1 --ttl-margin-ms 6000
     for group in 2 1 2; do move 0 $((SLOTS - 1)) "$group" 300; done
     judge
+    stop_all
+}
+
+# The same with a node of ours as group 2.
+own_and_ours() {
+    local group begin
+    kinds=(pika node_of_ours)
+    controlled 1
+    loads_of 1 "${without_ttl[@]}"
+    for group in 2 1 2; do
+        begin=$(now_ms)
+        check "slots 0-$((SLOTS - 1)) have moved to group $group" migrate "$group"
+        printf '     %s: %s slots to group %s in %s ms\n' "$scenario" "$SLOTS" "$group" $(($(now_ms) - begin))
+    done
+    judge
+    check "the source's index has nothing left" source_is_empty 1
     stop_all
 }
 
@@ -452,7 +476,7 @@ moves_of_servers() {
 }
 
 # Cuts the connections on which keys come to the target, while they come.
-cut() {
+cut_connections() {
     local id
     at_node 2 CLIENT LIST | sed -n 's/^id=\([0-9]*\) .*cmd=slotsrestore.*/\1/p' | while read -r id; do
         [[ $(at_node 2 CLIENT KILL ID "$id") != 1 ]] || echo cut
@@ -464,7 +488,7 @@ acknowledgements_lost() {
     local p999_max=10000000 max_max=10000000
     servers ours
     check "slots 0-$((SLOTS - 1)) are ordered to group 2" order 0 $((SLOTS - 1)) 2
-    check "all have arrived, though connections between the nodes were cut" within 300 eval "cut; arrived 0 $((SLOTS - 1)) 2"
+    check "all have arrived, though connections between the nodes were cut" within 300 eval "cut_connections; arrived 0 $((SLOTS - 1)) 2"
     check "some were cut" test -s "$dir/cuts"
     judge
     check "the sorted set has all its members" test "$(through_proxy ZCARD "$big")" -eq "$BIG_SET"
@@ -494,7 +518,7 @@ password=''
 scenarios=("$@")
 if [[ $# -eq 0 ]]; then
     for who in ours ${CODIS_PROXY:+codis}; do scenarios+=("$who-semi-async-1" "$who-semi-async-8" "$who-sync-1" "$who-sync-8"); done
-    scenarios+=(idle big-slot two-proxies dashboard-killed home password stream upgrade-pika-semi-async upgrade-killed own-1 own-2)
+    scenarios+=(idle big-slot two-proxies dashboard-killed home password stream upgrade-pika-semi-async upgrade-killed own-1 own-2 own-ours)
     [[ -z $CODIS_SERVER ]] || scenarios+=(server-ours ${CODIS_PROXY:+server-codis} server-cut server-keys upgrade-codis-semi-async upgrade-codis-sync)
 fi
 "$SLIPWAY_BIN" --version
@@ -512,6 +536,7 @@ for scenario in "${scenarios[@]}"; do
         upgrade-codis-*) there_and_back "${scenario#upgrade-codis-}" codis_server ;;
         upgrade-killed) killed_on_the_way_home ;;
         password) with_password ;;
+        own-ours) own_and_ours ;;
         own-*) own "${scenario#own-}" ;;
         stream) a_stream ;;
         server-ours | server-codis) moves_of_servers "${scenario##*-}" ;;

@@ -84,6 +84,7 @@ impl Driver {
             Mark::Copying => vec![Change::Copying { slot }],
             Mark::Copied => vec![Change::Copied { slot }],
             Mark::Withdrawn => vec![Change::Withdrawn { slot }],
+            Mark::LeftBehind => vec![Change::LeftBehind { slot }],
             Mark::Armed => vec![Change::Armed { slot }],
             Mark::Settled => vec![Change::Settled { slot }],
             Mark::GrantedAfterAll => vec![Change::GrantedAfterAll { slot }],

@@ -114,6 +114,12 @@ fn fail_points(batch: &[Change], moment: Moment) {
                 failpoint::hit("foreign.withdrawn.before");
             }
             (Change::Withdrawn { .. }, Moment::After) => failpoint::hit("foreign.withdrawn.after"),
+            (Change::LeftBehind { .. }, Moment::Before) => {
+                failpoint::hit("foreign.left_behind.before");
+            }
+            (Change::LeftBehind { .. }, Moment::After) => {
+                failpoint::hit("foreign.left_behind.after");
+            }
             (Change::Armed { .. }, Moment::Before) => failpoint::hit("control.armed.before"),
             (Change::Armed { .. }, Moment::After) => failpoint::hit("control.armed.after"),
             (Change::Settled { .. }, Moment::Before) => failpoint::hit("control.settled.before"),

@@ -7,7 +7,7 @@
 //!  Locked    lock it, wait for what is on its way          locked → Armed, or Copying; one refuses, or it takes too long → Undo
 //!  Copying   the copier copies what the node cannot send   copied → Copied; it refuses, or it takes too long → Withdrawing
 //!  Copied    the copier deletes that at the source         cleared → Armed
-//!  Withdrawing  it deletes at the target what it copied    withdrawn → Undo
+//!  Withdrawing  it deletes at the target what it copied    withdrawn, or it takes too long → Undo
 //!  Armed     requests follow their keys, a sweep           arrived → Settled: the new owner
 //!  Settled                                                 the end
 //!  Undo      unlock it: nothing has moved                  the end
@@ -286,6 +286,9 @@ impl Driver {
             Phase::Copied => Step::Wait("what was copied is deleted at its node"),
             Phase::Withdrawing { .. } if copier_says(ProxySays::Withdrawn) => {
                 Step::Store(Mark::Withdrawn)
+            }
+            Phase::Withdrawing { .. } if watch.in_phase(now) > self.limits.locked_max / 2 => {
+                Step::Store(Mark::LeftBehind)
             }
             Phase::Withdrawing { .. } => Step::Wait("what was copied is deleted at the target"),
             Phase::Armed if all_say(ProxySays::Arrived) => Step::Store(Mark::Settled),

@@ -78,6 +78,10 @@ pub enum Change {
     Withdrawn {
         slot: Slot,
     },
+    /// Some of it may be at the target, which could not be asked: the slot is unlocked all the same.
+    LeftBehind {
+        slot: Slot,
+    },
     /// From now on the nodes may be told to arm.
     Armed {
         slot: Slot,
@@ -142,7 +146,8 @@ impl State {
             Change::Locked { slot } => self.locked(slot, at_ms)?,
             Change::Copying { slot } => self.copy_goes_on(slot, Phase::Copying, at_ms)?,
             Change::Copied { slot } => self.copy_goes_on(slot, Phase::Copied, at_ms)?,
-            Change::Withdrawn { slot } => self.withdrawn(slot, at_ms)?,
+            Change::Withdrawn { slot } => self.unlocked(slot, EventKind::Withdrawn, at_ms)?,
+            Change::LeftBehind { slot } => self.unlocked(slot, EventKind::LeftBehind, at_ms)?,
             Change::Planned { slots, to } => self.planned(slots, to, at_ms)?,
             Change::Opened { slot, id } => self.opened(slot, id, at_ms)?,
             Change::Adopted { slot, id, to, epoch } => {

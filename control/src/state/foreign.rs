@@ -113,17 +113,28 @@ impl State {
         Ok(())
     }
 
-    /// Nothing that was copied is at the target any more: the slot may be unlocked.
-    pub(super) fn withdrawn(&mut self, slot: Slot, at_ms: u64) -> Result<(), Error> {
+    /// What was copied is deleted at the target, or left behind there: the slot may be unlocked.
+    pub(super) fn unlocked(
+        &mut self,
+        slot: Slot,
+        kind: EventKind,
+        at_ms: u64,
+    ) -> Result<(), Error> {
         let moving = self.slot(slot).and_then(|record| record.moving.as_ref());
-        let reason = match moving.map(|m| &m.phase) {
+        let mut reason = match moving.map(|m| &m.phase) {
             Some(Phase::Withdrawing { reason }) => reason.clone(),
             _ => String::new(),
         };
+        if kind == EventKind::LeftBehind {
+            reason.push_str(
+                "; copies of keys may have been left at its target, which could not be asked",
+            );
+        }
         let is_withdrawing = |p: &Phase| matches!(p, Phase::Withdrawing { .. });
+        let detail = reason.clone();
         let (from, to) = self.phase(slot, Phase::Undo { reason }, is_withdrawing)?;
         self.tell_proxies(from, to);
-        self.note(Event::new(at_ms, EventKind::Withdrawn).slots([slot]).path(from, to));
+        self.note(Event::new(at_ms, kind).slots([slot]).path(from, to).detail(detail));
         Ok(())
     }
 }
@@ -229,6 +240,22 @@ mod tests {
             state.apply(Change::Whole { slot: S }, 5).unwrap();
             assert!(state.slot(S).unwrap().group == GroupId(1) && state.debris.is_empty());
         }
+    }
+
+    /// A target that is away keeps nobody waiting; what is found there later is named by the next look.
+    #[test]
+    fn a_slot_is_unlocked_though_copies_may_be_left_behind() {
+        let mut state = state(2, &[Change::Locked { slot: S }, Change::Copying { slot: S }]);
+        assert!(state.apply(Change::LeftBehind { slot: S }, 3).is_err(), "it is being copied");
+        let reason = "the target is away".to_owned();
+        state.apply(Change::CalledOff { slot: S, reason: reason.clone() }, 3).unwrap();
+        state.apply(Change::LeftBehind { slot: S }, 4).unwrap();
+        assert!(stage(&state).is_none(), "the proxies unlock it");
+        let moving = state.slot(S).unwrap().moving.as_ref().unwrap();
+        let Phase::Undo { reason: said } = &moving.phase else { panic!("{moving:?}") };
+        assert!(said.starts_with(&reason) && said.contains("left at its target"), "{said}");
+        state.apply(Change::Whole { slot: S }, 5).unwrap();
+        assert_eq!(state.slot(S).unwrap().group, GroupId(1));
     }
 
     #[test]

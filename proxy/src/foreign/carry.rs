@@ -119,6 +119,9 @@ pub async fn run(
     let patience = config.foreign.examine_timeout;
     let mut source = Link::open(config, moved.source, patience).await?;
     let target = Link::open(config, moved.target, patience).await?;
+    // Nothing of this errand is to arrive when it has been given up.
+    source.forget_what_is_unsent()?;
+    target.forget_what_is_unsent()?;
     let bounds = match errand {
         Errand::Copy => Bounds::of(config),
         // It has been copied.

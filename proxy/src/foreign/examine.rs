@@ -17,7 +17,6 @@ pub(crate) use letters::drop_absent;
 pub(crate) use node::line;
 pub use node::{Node, look as look_at_node};
 pub use refusal::Refusal;
-pub(in crate::foreign) use relist::relist;
 pub use slot::{Depth, Seen, WrongLetters, look as look_at_slot};
 pub(in crate::foreign) use slot::{
     Kind, Pages, hyperloglogs, kinds, rounded, shown, tag_hash, text,

@@ -53,6 +53,12 @@ impl Link {
         self.dialect
     }
 
+    /// What was sent and has not left this machine when the connection is dropped, also by the death of this process, never leaves it: the kernel
+    /// resets the connection instead of sending on for minutes (`SO_LINGER` of 0 seconds, socket(7)).
+    pub fn forget_what_is_unsent(&self) -> Result<(), LinkError> {
+        self.stream.set_zero_linger().map_err(|error| LinkError::Lost(error.to_string()))
+    }
+
     /// Asks, and waits for the answer. An error reply is an answer.
     pub async fn ask(&mut self, words: &[&[u8]]) -> Result<Value, LinkError> {
         self.send([words]).await?;

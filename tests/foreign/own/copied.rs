@@ -138,3 +138,37 @@ fn a_copy_that_fails_is_taken_back_and_made_again() {
     assert!(log.contains("errand=Withdraw"), "{log}");
     world.all_run();
 }
+
+/// Its clients wait for a moment only; what is at the target is named by the next look, with what to do, and then the slot moves.
+#[test]
+fn a_slot_whose_copies_cannot_be_taken_back_is_unlocked_all_the_same() {
+    let mut world = World::start(&Node::pika(), 1);
+    let before = put(&world);
+    world.proxies[0].process.stop();
+    // Of two keys copied the second one is never deleted.
+    world.proxies[0]
+        .process
+        .start("foreign.carried.copied=error@2,foreign.carried.withdrawn=error");
+    world.wait_for(0);
+    let slot = WITH_KEYS[0];
+    let load = world.load(0, WITHOUT_TTL);
+    let refused = world.tool(&format!("migrate --slots {slot} --to 2")).unwrap_err();
+    crate::moves_under_load::nothing_wrong(&load.end());
+    assert!(refused.contains(&format!("SLOTSCLEANUP {slot}")), "{refused}");
+    let history = world.tool("history").unwrap();
+    assert!(history.contains("left behind"), "{history}");
+    assert_eq!(see(&world), before);
+    let metrics = harness::http::get(&world.admin, "/metrics").unwrap();
+    assert!(
+        metrics.contains("slipway_control_migrations_total{result=\"left_behind\"} 1"),
+        "{metrics}"
+    );
+
+    ok(&mut world.client_of(2), &format!("SLOTSCLEANUP {slot}"));
+    world.proxies[0].process.stop();
+    world.proxies[0].process.start("");
+    world.wait_for(0);
+    world.tool(&format!("migrate --slots {slot} --to 2")).unwrap();
+    assert_eq!(see(&world), before);
+    world.all_run();
+}

@@ -18,8 +18,8 @@ const REQUESTS_PER_SECOND_MIN: f64 = 100.0;
 /// No pause is longer: however slow the way to the target, the copy gets on.
 const PAUSE_MAX: Duration = Duration::from_millis(50);
 
-/// Records of one piece beside clients, bytes: a request that meets one waits well below a millisecond.
-const PIECE_BYTES_MAX: usize = 32 << 10;
+/// Records of one piece beside clients, bytes: with small keys it keeps a processor for 0.2 ms, which clients do not notice (docs/TUNING.md).
+const PIECE_BYTES_MAX: usize = 8 << 10;
 
 /// Who may copy now.
 #[derive(Debug)]

@@ -4,7 +4,7 @@
 //! Source: Pika 4.0.1, `storage/src/redis_hyperloglog.cc` and `storage_murmur3.h`: 2¹⁷ registers of a byte, `MurmurHash3_x86_32` with the seed 313.
 
 use super::{Ends, Trouble, done, left_ms};
-use crate::foreign::examine::{Pages, hyperloglogs, relist, text};
+use crate::foreign::examine::{Pages, hyperloglogs, text};
 use crate::foreign::link::{Link, LinkError};
 use cluster::Slot;
 use protocol::frame::Value;
@@ -45,14 +45,11 @@ pub(super) async fn size(source: &mut Link, key: &[u8]) -> Result<Option<usize>,
 
 /// Puts it at the target, in place of what is there.
 pub(super) async fn copy(ends: &mut Ends<'_>, key: &[u8]) -> Result<(), Trouble> {
-    let (node, slot) = (ends.moved.target, ends.moved.slot);
+    let node = ends.moved.target;
     done(node, "DEL", &ends.target.ask(&[b"DEL", key]).await?)?;
     let Some(registers) = registers(&mut ends.source, key).await? else { return Ok(()) };
     let elements: Vec<[u8; 4]> = (0..).zip(registers).filter_map(element_of).collect();
-    if elements.is_empty() {
-        // This empties one that is there already; nothing is.
-        done(node, "PFADD", &ends.target.ask(&[b"PFADD", key]).await?)?;
-    }
+    make(node, &mut ends.target, key).await?;
     for elements in elements.chunks(ELEMENTS_A_TIME) {
         let mut words: Vec<&[u8]> = vec![b"PFADD", key];
         words.extend(elements.iter().map(<[u8; 4]>::as_slice));
@@ -62,8 +59,19 @@ pub(super) async fn copy(ends: &mut Ends<'_>, key: &[u8]) -> Result<(), Trouble>
         let left_ms = left_ms.max(1).to_string();
         done(node, "PEXPIRE", &ends.target.ask(&[b"PEXPIRE", key, left_ms.as_bytes()]).await?)?;
     }
-    // PFADD lists nothing.
-    Ok(relist(&mut ends.target, slot, key).await?)
+    Ok(())
+}
+
+/// Makes an empty one where there is nothing, and has it listed in one go, as PFADD lists nothing: what is not listed nobody finds again.
+async fn make(node: &str, target: &mut Link, key: &[u8]) -> Result<(), Trouble> {
+    let listed: [&[u8]; 3] = [b"SETNX", key, b""];
+    target.send([&[&b"MULTI"[..]][..], &[b"PFADD", key], &listed, &[b"EXEC"]]).await?;
+    for command in ["MULTI", "PFADD", "SETNX"] {
+        done(node, command, &target.answer().await?)?;
+    }
+    let answer = target.answer().await?;
+    done(node, "EXEC", &answer)?;
+    answer.as_items().unwrap_or_default().iter().try_for_each(|each| done(node, "EXEC", each))
 }
 
 /// Whether both sides have the same registers, and both an end of life or none.

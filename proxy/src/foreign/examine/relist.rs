@@ -19,11 +19,7 @@ const TRIES: usize = 8;
 const LEFT_MS_MIN: i64 = 1_000;
 
 /// Lists the key. Nothing happens if it does not exist, or is a stream.
-pub(in crate::foreign) async fn relist(
-    link: &mut Link,
-    slot: Slot,
-    key: &[u8],
-) -> Result<(), LinkError> {
+pub(super) async fn relist(link: &mut Link, slot: Slot, key: &[u8]) -> Result<(), LinkError> {
     for _ in 0..TRIES {
         link.send([&[b"WATCH", key][..], &[b"TYPE", key], &[b"EXISTS", key]]).await?;
         link.answer().await?;
