@@ -87,9 +87,9 @@ fn estimate(registers: &[u8]) -> i64 {
     let m = REGISTERS as f64;
     let sum: f64 = registers.iter().map(|&rank| 1.0 / (1_u64 << rank.min(31)) as f64).sum();
     let first = 0.7213 / (1.0 + 1.079 / m) * m * m / sum;
-    let zeros = registers.iter().filter(|&&rank| rank == 0).count();
-    if first <= 2.5 * m && zeros != 0 {
-        return (m * (m / zeros as f64).ln()) as i64;
+    let zeros: f64 = registers.iter().map(|&rank| f64::from(u8::from(rank == 0))).sum();
+    if first <= 2.5 * m && zeros > 0.0 {
+        return (m * (m / zeros).ln()) as i64;
     }
     first as i64
 }
