@@ -9,13 +9,13 @@ mod keys;
 mod lists;
 mod number;
 mod sets;
+mod sketches;
 mod streams;
 mod strings;
 mod table;
 mod zsets;
 
 pub(crate) use number::{double, int};
-pub(crate) use strings::without_mark;
 pub(crate) use table::{Row, lookup};
 
 use crate::store::{Bytes, Store, WrongKind};

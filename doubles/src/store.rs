@@ -12,7 +12,7 @@ pub(crate) use places::Places;
 pub(crate) use stream::{Id, Stream};
 pub(crate) use zset::Zset;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 
 pub(crate) type Bytes = Vec<u8>;
 pub(crate) type Hash = BTreeMap<Bytes, Bytes>;
@@ -109,6 +109,8 @@ impl Value {
 pub(crate) struct Store {
     entries: BTreeMap<Bytes, Entry>,
     buried: HashMap<Bytes, Kind>,
+    /// Texts that are sketches of a Pika: the mark is beside the bytes, and whoever writes those takes it away.
+    sketches: HashSet<Bytes>,
     /// The keys of each slot, if they are kept: codis-server's way, where nothing can be forgotten.
     pub places: Option<Places>,
     pub now_ms: i64,
@@ -148,12 +150,24 @@ impl Store {
         if !self.has(key) {
             self.put(key, T::default().wrap());
         }
+        self.sketches.remove(key);
         let entry = self.entries.get_mut(key).ok_or(WrongKind)?;
         T::seen(&mut entry.value).ok_or(WrongKind)
     }
 
+    /// Sets a sketch of a Pika, without an end.
+    pub(crate) fn put_sketch(&mut self, key: &[u8], registers: Bytes) {
+        self.put(key, Value::Text(registers));
+        self.sketches.insert(key.to_vec());
+    }
+
+    pub(crate) fn is_sketch(&mut self, key: &[u8]) -> bool {
+        self.has(key) && self.sketches.contains(key)
+    }
+
     /// Sets a value without an end.
     pub(crate) fn put(&mut self, key: &[u8], value: Value) {
+        self.sketches.remove(key);
         self.buried.remove(key);
         if let Some(places) = &mut self.places {
             places.add(key);
@@ -195,6 +209,7 @@ impl Store {
         if let Some(places) = &mut self.places {
             places.remove(key);
         }
+        self.sketches.remove(key);
         if let Some(entry) = self.entries.remove(key) {
             self.buried.insert(key.to_vec(), entry.value.kind());
         }
@@ -203,6 +218,7 @@ impl Store {
     pub(crate) fn clear(&mut self) {
         self.entries.clear();
         self.buried.clear();
+        self.sketches.clear();
         if let Some(places) = &mut self.places {
             places.clear();
         }

@@ -139,6 +139,8 @@ pub struct Foreign {
     pub fractional_scores: FractionalScores,
     /// Bytes of a slot's keys that Pika cannot send, and which are copied while the slot is locked; with more it stays where it is.
     pub carried_bytes_max: u64,
+    /// Registers that are not 0 of a slot's HyperLogLogs, each half a millisecond of Pika's; with more it stays where it is.
+    pub carried_registers_max: usize,
 }
 
 /// What becomes of a slot with scores that Pika would round.
@@ -224,6 +226,7 @@ impl Default for Foreign {
             noted_keys_max: 65_536,
             fractional_scores: FractionalScores::Refuse,
             carried_bytes_max: 16 << 20,
+            carried_registers_max: 1_500,
         }
     }
 }

@@ -1,5 +1,6 @@
 //! What the configuration files of several roles have in common. Each role's own file is beside its role.
 
+use proxy::config::FractionalScores;
 use serde::Deserialize;
 use std::time::Duration;
 
@@ -32,5 +33,22 @@ impl Request {
         set(&mut limits.bulk_bytes_max, self.bulk_bytes_max);
         set(&mut limits.args_max, self.args_max);
         set(&mut limits.inline_bytes_max, self.inline_bytes_max);
+    }
+}
+
+/// What becomes of a slot with scores that Pika would round, as files have it.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Scores {
+    Refuse,
+    Round,
+}
+
+impl From<Scores> for FractionalScores {
+    fn from(scores: Scores) -> Self {
+        match scores {
+            Scores::Refuse => Self::Refuse,
+            Scores::Round => Self::Round,
+        }
     }
 }

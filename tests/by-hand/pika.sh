@@ -251,19 +251,23 @@ own() {
     controlled "$1"
     loads_of "$1" "${without_ttl[@]}"
     # What Pika's own commands cannot move.
-    local event score scores
-    event=$(name_in_slot 5) score=$(name_in_slot 6)
+    local event score scores visitors registers
+    event=$(name_in_slot 5) score=$(name_in_slot 6) visitors=$(name_in_slot 7)
     through_proxy XADD "$event" 1-1 field value >"$dir/xadd"
     through_proxy XADD "$event" 7-3 field value >"$dir/xadd"
     through_proxy XDEL "$event" 7-3 >"$dir/xadd"
     through_proxy ZADD "$score" 0.1234567890123 member 1e-07 other >"$dir/zadd"
     scores=$(through_proxy ZRANGE "$score" 0 -1 WITHSCORES)
+    seq 200 | sed 's/^/visitor/' | xargs -n 250 redis-cli -h "${proxies[0]%:*}" -p "${proxies[0]#*:}" PFADD "$visitors" >"$dir/pfadd"
+    registers=$(at_node 1 GET "$visitors" | md5sum)
     for group in 2 1 2; do
         begin=$(now_ms)
         check "slots 0-$((SLOTS - 1)) have moved to group $group" migrate "$group"
         check "the stream is there, with its last id" test \
             "$(through_proxy XRANGE "$event" - + | tr '\n' ' ')$(at_node "$group" XINFO STREAM "$event" | sed -n 4p)" = "1-1 field value 7-3"
         check "the scores are exact" test "$(at_node "$group" ZRANGE "$score" 0 -1 WITHSCORES)" = "$scores"
+        check "the HyperLogLog has every register, and counts" eval \
+            "test '$registers' = \"\$(at_node $group GET '$visitors' | md5sum)\" && test \"\$(through_proxy PFCOUNT '$visitors')\" -ge 198"
         printf '     %s: %s slots to group %s in %s ms\n' "$scenario" "$SLOTS" "$group" $(($(now_ms) - begin))
     done
     judge

@@ -127,11 +127,11 @@ fn a_proxy_that_stops_is_not_waited_for() {
 #[test]
 fn a_slot_that_cannot_leave_stays_with_the_name_of_the_key() {
     let mut world = World::start(&Node::pika(), 1);
-    let key = name("Sketch", 5);
-    ok(&mut world.client(), &format!("PFADD {key} a b c"));
+    let key = name("Scores", 5);
+    ok(&mut world.client(), &format!("ZADD {key} -inf low 0.1234567 high"));
     let load = world.load(0, "");
     let why = world.tool(&format!("migrate --slots {SLOTS} --to 2")).unwrap_err();
-    assert!(why.contains(&key) && why.contains("HyperLogLog"), "{why}");
+    assert!(why.contains(&key) && why.contains("score"), "{why}");
     assert_eq!(world.status().unwrap()["groups"][1]["slots"], 527);
     let mut source = world.servers[0].client();
     ok(&mut source, &format!("DEL {key}"));

@@ -1,10 +1,9 @@
-//! Strings, counters, bits, and sketches of cardinality (which are strings in both servers).
+//! Strings, counters, bits.
 
 use super::{Call, Done, Refused, double, int};
 use crate::store::{Bytes, Store, Value};
 use protocol::number::format_human_double;
 use protocol::reply::{Reply, errors};
-use std::collections::BTreeSet;
 
 fn text<'a>(store: &'a mut Store, key: &[u8]) -> Result<Option<&'a mut Bytes>, Refused> {
     Ok(store.find::<Bytes>(key)?)
@@ -271,63 +270,5 @@ pub(super) fn bitop(store: &mut Store, call: &Call<'_>, out: &mut Reply<'_>) -> 
     } else {
         store.put(call.word(2), Value::Text(value));
     }
-    Ok(())
-}
-
-/// A sketch here is exact: the check sums of its elements behind a mark and their number. Both real servers also keep it as a string; all of
-/// Pika's have this length.
-const SKETCH: &[u8] = b"HYLL";
-const SKETCH_BYTES: usize = 131_072;
-
-/// What is left of a sketch when only its bytes are kept: a string that is none.
-pub(crate) fn without_mark(value: &[u8]) -> Bytes {
-    let mut value = value.to_vec();
-    if value.starts_with(SKETCH) {
-        value[..SKETCH.len()].fill(0);
-    }
-    value
-}
-
-fn sketch(store: &mut Store, key: &[u8]) -> Result<BTreeSet<[u8; 4]>, Refused> {
-    let Some(value) = text(store, key)? else { return Ok(BTreeSet::new()) };
-    let kept = value.strip_prefix(SKETCH).ok_or(Refused::from(errors::WRONG_TYPE))?;
-    let mut words = kept.chunks_exact(4).filter_map(|word| word.try_into().ok());
-    let count = words.next().map_or(0, u32::from_be_bytes) as usize;
-    Ok(words.take(count).collect())
-}
-
-fn put_sketch(store: &mut Store, key: &[u8], sums: &BTreeSet<[u8; 4]>) {
-    let mut value = [SKETCH, &(sums.len() as u32).to_be_bytes()].concat();
-    sums.iter().for_each(|sum| value.extend_from_slice(sum));
-    value.resize(value.len().max(SKETCH_BYTES), 0);
-    store.put(key, Value::Text(value));
-}
-
-pub(super) fn pfadd(store: &mut Store, call: &Call<'_>, out: &mut Reply<'_>) -> Done {
-    let mut sums = sketch(store, call.key())?;
-    let before = sums.len();
-    sums.extend(call.from(2).iter().map(|element| crc32fast::hash(element).to_be_bytes()));
-    let changed = sums.len() > before || !store.has(call.key());
-    put_sketch(store, call.key(), &sums);
-    out.int(i64::from(changed));
-    Ok(())
-}
-
-pub(super) fn pfcount(store: &mut Store, call: &Call<'_>, out: &mut Reply<'_>) -> Done {
-    let mut all = BTreeSet::new();
-    for key in call.from(1) {
-        all.extend(sketch(store, key)?);
-    }
-    out.int(all.len() as i64);
-    Ok(())
-}
-
-pub(super) fn pfmerge(store: &mut Store, call: &Call<'_>, out: &mut Reply<'_>) -> Done {
-    let mut all = BTreeSet::new();
-    for key in call.from(1) {
-        all.extend(sketch(store, key)?);
-    }
-    put_sketch(store, call.key(), &all);
-    out.ok();
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! Name, number of words and code of each data command.
 
-use super::{Call, Done, geo, hashes, keys, lists, sets, streams, strings, zsets};
+use super::{Call, Done, geo, hashes, keys, lists, sets, sketches, streams, strings, zsets};
 use crate::store::Store;
 use protocol::reply::Reply;
 
@@ -94,9 +94,9 @@ static ROWS: &[Row] = &[
     read("getbit", 3, strings::getbit),
     read("bitcount", -2, strings::bitcount),
     write("bitop", -4, strings::bitop),
-    write("pfadd", -2, strings::pfadd),
-    read("pfcount", -2, strings::pfcount),
-    write("pfmerge", -2, strings::pfmerge),
+    write("pfadd", -2, sketches::pfadd),
+    read("pfcount", -2, sketches::pfcount),
+    write("pfmerge", -2, sketches::pfmerge),
     write("pksetexat", 4, strings::pksetexat),
     write("hsetnx", 4, hashes::hsetnx),
     write("hmset", -4, hashes::hmset),

@@ -18,6 +18,8 @@ pub(crate) struct Session {
     queued: Option<Vec<Vec<Bytes>>>,
     /// Watched keys, and what they were.
     watched: Vec<(Bytes, Option<Entry>)>,
+    /// What is answered now was in a transaction, and sees nothing of the read cache.
+    is_executing: bool,
 }
 
 /// Commands besides data commands, and how many words each has; negative: at least so many.
@@ -83,10 +85,12 @@ impl Node for Pika {
                 return After::Go;
             }
             Reply::new(out, Version::Resp2).array(queued.len());
+            session.is_executing = true;
             for words in queued {
                 let name = String::from_utf8_lossy(&words[0]).to_lowercase();
                 self.one(&name, &words, session, out).await;
             }
+            session.is_executing = false;
             return After::Go;
         }
         self.one(&name, &words, session, out).await
@@ -168,7 +172,11 @@ impl Pika {
             }
             let data = &mut *self.data();
             data.tick();
-            data.run(row, words, out);
+            if session.is_executing {
+                data.run_past_cache(row, words, out);
+            } else {
+                data.run(row, words, out);
+            }
             return Ok(After::Go);
         }
         if name == "exec" {

@@ -84,6 +84,12 @@ impl Data {
         if !row.writes() && self.answered_from_cache(row, call, out) {
             return;
         }
+        self.run_past_cache(row, words, out);
+    }
+
+    /// As EXEC does it.
+    pub(crate) fn run_past_cache(&mut self, row: &Row, words: &[Bytes], out: &mut Vec<u8>) {
+        let call = Call { words, flavour: Flavour::Pika };
         let before = out.len();
         let done = commands::run(row, &mut self.store, call, &mut Reply::new(out, Version::Resp2));
         if done.is_err() {

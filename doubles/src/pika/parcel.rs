@@ -5,7 +5,6 @@
 
 use super::data::Data;
 use super::settings::Fault;
-use crate::commands;
 use crate::store::{Bytes, Hash, List, Set, Store, Stream, Zset};
 use protocol::number::format_double;
 use protocol::request::encode_request;
@@ -112,13 +111,11 @@ fn stream(data: &mut Data, key: &[u8], parcel: &mut Parcel) -> Result<(), Unread
 /// As the synchronous path sends it. Nothing if the key is not there or ends within a second.
 pub(crate) fn whole(data: &mut Data, letter: u8, key: &[u8]) -> Result<Parcel, Unreadable> {
     let mut parcel = Parcel::default();
-    let sketches = data.has(Fault::Sketches);
     let left = seconds_left(&mut data.store, key);
     match letter {
         b'k' => {
             let Ok(found) = data.store.find::<Bytes>(key) else { return Err(Unreadable) };
             let Some(value) = found.cloned() else { return Ok(parcel) };
-            let value = if sketches { commands::without_mark(&value) } else { value };
             match left.map(|left| left.to_string()) {
                 None => parcel.push(&[b"SET", key, &value]),
                 Some(left) if left != "0" => {
@@ -149,14 +146,12 @@ pub(crate) fn whole(data: &mut Data, letter: u8, key: &[u8]) -> Result<Parcel, U
 /// As the migration thread sends it. A collection that cannot be read counts as sent, with no command.
 pub(crate) fn piecewise(data: &mut Data, letter: u8, key: &[u8]) -> Result<Parcel, Unreadable> {
     let mut parcel = Parcel::default();
-    let sketches = data.has(Fault::Sketches);
     match letter {
         b'k' => match data.store.find::<Bytes>(key) {
             Err(_) => return Err(Unreadable),
             Ok(None) => return Ok(parcel),
             Ok(Some(value)) => {
-                let value = if sketches { commands::without_mark(value) } else { value.clone() };
-                parcel.push(&[b"SET", key, &value]);
+                parcel.push(&[b"SET", key, value]);
             }
         },
         b'm' => {

@@ -61,8 +61,6 @@ pub enum Fault {
     SixDecimals,
     /// A stream is sent as one XADD whose reply counts as a failure (§4.3, P4).
     Streams,
-    /// A HyperLogLog arrives as a string that is none: its mark is not in the bytes that are sent.
-    Sketches,
     /// Commands that do not fill the slot index, or with the wrong letter (§4.4, P5).
     Untracked,
     /// A moved key stays in the read cache; a cached hash or list has its TTL 1000 times too long (§4.5, contract §1.6).
@@ -92,7 +90,6 @@ pub(crate) const FAULTS: &[(Fault, &str, bool)] = &[
     (Fault::AbsentQueued, "absent-queued", true),
     (Fault::SixDecimals, "six-decimals", true),
     (Fault::Streams, "streams", true),
-    (Fault::Sketches, "sketches", true),
     (Fault::Untracked, "untracked", true),
     (Fault::CacheGhosts, "cache-ghosts", true),
     (Fault::CancelWedges, "cancel-wedges", true),

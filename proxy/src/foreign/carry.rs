@@ -5,6 +5,7 @@
 //! What is to be carried is looked up at the source each time, never remembered. Invariant: nothing is deleted at the source that is not equal at
 //! the target at that moment.
 
+mod sketch;
 mod sorted_set;
 mod stream;
 
@@ -68,8 +69,27 @@ impl Trouble {
 /// What must be carried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
+    Sketch,
     SortedSet,
     Stream,
+}
+
+/// How much may be carried of a slot.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Bounds {
+    bytes_max: u64,
+    /// Registers of HyperLogLogs that are not 0.
+    registers_max: usize,
+}
+
+impl Bounds {
+    const NONE: Self = Self { bytes_max: u64::MAX, registers_max: usize::MAX };
+
+    pub(super) fn of(config: &Config) -> Self {
+        let foreign = &config.foreign;
+        let (bytes_max, registers_max) = (foreign.carried_bytes_max, foreign.carried_registers_max);
+        Self { bytes_max, registers_max }
+    }
 }
 
 /// A key that must be carried.
@@ -102,12 +122,12 @@ pub async fn run(
     // Nothing of this errand is to arrive when it has been given up.
     source.forget_what_is_unsent()?;
     target.forget_what_is_unsent()?;
-    let bytes_max = match errand {
-        Errand::Copy => config.foreign.carried_bytes_max,
+    let bounds = match errand {
+        Errand::Copy => Bounds::of(config),
         // It has been copied.
-        Errand::Withdraw | Errand::Clear => u64::MAX,
+        Errand::Withdraw | Errand::Clear => Bounds::NONE,
     };
-    let keys = list(&mut source, moved.slot, target.dialect(), bytes_max).await?;
+    let keys = list(&mut source, moved.slot, target.dialect(), bounds).await?;
     let keys = keys.map_err(|refusal| Trouble::Refused(Box::new(refusal)))?;
     tracing::info!(slot = %moved.slot, keys = keys.len(), ?errand, "keys are carried");
     let mut ends = Ends { moved, source, target };
@@ -125,14 +145,15 @@ pub async fn run(
     Ok(())
 }
 
-/// The keys of a slot that must be carried. A refusal if one cannot be, or if they are more than `bytes_max`.
+/// The keys of a slot that must be carried. A refusal if one cannot be, or if they are more than the bounds.
 pub(super) async fn list(
     source: &mut Link,
     slot: Slot,
     target: Dialect,
-    bytes_max: u64,
+    bounds: Bounds,
 ) -> Result<Result<Vec<Cargo>, Refusal>, LinkError> {
-    let (mut found, mut total) = (Vec::new(), 0);
+    let Bounds { bytes_max, registers_max } = bounds;
+    let (mut found, mut total, mut registers) = (Vec::new(), 0, 0);
     let too_much = |key: &[u8]| Refusal::TooMuchToCopy { slot, key: shown(key), bytes_max };
     for key in stream::keys(source, slot).await? {
         if target != Dialect::Pika {
@@ -143,6 +164,21 @@ pub(super) async fn list(
             return Ok(Err(too_much(&key)));
         }
         found.push(Cargo { key, kind: Kind::Stream });
+    }
+    for key in sketch::keys(source, slot).await? {
+        let count = match sketch::size(source, &key).await? {
+            Some(count) if target == Dialect::Pika => count,
+            _ => return Ok(Err(Refusal::HyperLogLog { key: shown(&key) })),
+        };
+        registers += count;
+        if registers > registers_max {
+            return Ok(Err(Refusal::TooManyRegisters { slot, key: shown(&key), registers_max }));
+        }
+        total += sketch::REGISTERS as u64;
+        if total > bytes_max {
+            return Ok(Err(too_much(&key)));
+        }
+        found.push(Cargo { key, kind: Kind::Sketch });
     }
     let mut pages = Pages::new(slot, "z*");
     while let Some(members) = pages.next(source).await? {
@@ -166,6 +202,7 @@ pub(super) async fn list(
 impl Ends<'_> {
     async fn copy(&mut self, cargo: &Cargo) -> Result<(), Trouble> {
         match cargo.kind {
+            Kind::Sketch => sketch::copy(self, &cargo.key).await?,
             Kind::SortedSet => sorted_set::copy(self, &cargo.key).await?,
             Kind::Stream => stream::copy(self, &cargo.key).await?,
         }
@@ -177,6 +214,7 @@ impl Ends<'_> {
 
     async fn is_equal(&mut self, cargo: &Cargo) -> Result<bool, Trouble> {
         match cargo.kind {
+            Kind::Sketch => sketch::is_equal(self, &cargo.key).await,
             Kind::SortedSet => sorted_set::is_equal(self, &cargo.key).await,
             Kind::Stream => stream::is_equal(self, &cargo.key).await,
         }
@@ -186,6 +224,9 @@ impl Ends<'_> {
         let (node, slot) = (self.moved.target, self.moved.slot);
         match cargo.kind {
             Kind::SortedSet => done(node, "DEL", &self.target.ask(&[b"DEL", &cargo.key]).await?),
+            Kind::Sketch => {
+                remove(node, &mut self.target, slot, (sketch::LETTER, &cargo.key)).await
+            }
             Kind::Stream => stream::remove(node, &mut self.target, slot, &cargo.key).await,
         }
     }
@@ -196,14 +237,30 @@ impl Ends<'_> {
         }
         let (node, slot, key) = (self.moved.source, self.moved.slot, &cargo.key);
         match cargo.kind {
+            Kind::Sketch => remove(node, &mut self.source, slot, (sketch::LETTER, key)).await,
             Kind::SortedSet => {
-                done(node, "DEL", &self.source.ask(&[b"DEL", key]).await?)?;
-                let member = [&[sorted_set::LETTER], key.as_slice()].concat();
-                Ok(drop_absent(&mut self.source, slot, &member).await?)
+                remove(node, &mut self.source, slot, (sorted_set::LETTER, key)).await
             }
             Kind::Stream => stream::remove(node, &mut self.source, slot, key).await,
         }
     }
+}
+
+/// Deletes a key, and takes it off the node's lists.
+async fn remove(
+    node: &str,
+    link: &mut Link,
+    slot: Slot,
+    (letter, key): (u8, &[u8]),
+) -> Result<(), Trouble> {
+    done(node, "DEL", &link.ask(&[b"DEL", key]).await?)?;
+    Ok(drop_absent(link, slot, &[&[letter], key].concat()).await?)
+}
+
+/// How long a key will live, in milliseconds.
+async fn left_ms(link: &mut Link, key: &[u8]) -> Result<Option<u64>, LinkError> {
+    let left = link.ask(&[b"PTTL", key]).await?.as_int();
+    Ok(left.and_then(|ms| u64::try_from(ms).ok()))
 }
 
 /// Takes an error reply for what it is.

@@ -18,7 +18,9 @@ pub(crate) use node::line;
 pub use node::{Node, look as look_at_node};
 pub use refusal::Refusal;
 pub use slot::{Depth, Seen, WrongLetters, look as look_at_slot};
-pub(in crate::foreign) use slot::{Kind, Pages, kinds, rounded, shown, tag_hash};
+pub(in crate::foreign) use slot::{
+    Kind, Pages, hyperloglogs, kinds, rounded, shown, tag_hash, text,
+};
 
 use super::carry;
 use super::known::Known;
@@ -151,16 +153,18 @@ async fn examine_all(
     let depth = depth(config, WrongLetters::Leave);
     let failed = in_words(moved.source);
     let seen = slot::look(&mut source, moved.slot, depth).await.map_err(&failed)?;
+    let mut findings = seen.findings;
     if from.dialect == Dialect::Pika {
         let noted = known.noted(moved.slot);
         let count = &known.listed.before;
-        noted::list(&mut source, moved.slot, &noted, count).await.map_err(&failed)??;
+        findings
+            .extend(noted::list(&mut source, moved.slot, &noted, count).await.map_err(&failed)?);
     }
-    let needs_copier = match seen.findings.into_iter().next() {
+    let needs_copier = match findings.into_iter().next() {
         None => false,
         Some(finding) if moved.copier == Copier::Named && is_carried(&finding) => {
-            let (to, bytes_max) = (target.dialect(), config.foreign.carried_bytes_max);
-            let listed = carry::list(&mut source, moved.slot, to, bytes_max);
+            let (to, bounds) = (target.dialect(), carry::Bounds::of(config));
+            let listed = carry::list(&mut source, moved.slot, to, bounds);
             // The copier must list them behind the lock.
             match timeout(config.foreign.examine_timeout / 2, listed).await {
                 Ok(listed) => _ = listed.map_err(&failed)??,
@@ -188,23 +192,25 @@ async fn prepare_all(config: &Config, known: &Known, moved: Move<'_>) -> Result<
     let failed = in_words(moved.source);
     let noted = known.noted(moved.slot);
     let count = &known.listed.locked;
-    noted::list(&mut source, moved.slot, &noted, count).await.map_err(&failed)??;
+    let mut findings =
+        noted::list(&mut source, moved.slot, &noted, count).await.map_err(&failed)?;
     if config.node_password.is_some() {
         // It migrates the slot by itself.
-        letters::put_right(&mut source, moved.slot).await.map_err(&failed)??;
+        findings.extend(letters::put_right(&mut source, moved.slot).await.map_err(&failed)?);
     }
     // Behind what a copier carries there may be something that is in the way.
     let findings_max = if moved.copier == Copier::Named { usize::MAX } else { 1 };
     let depth = Depth { findings_max, ..depth(config, WrongLetters::Cure) };
     let seen = slot::look_again(&mut source, moved.slot, depth).await.map_err(&failed)?;
     let is_carried = |finding: &Refusal| moved.copier == Copier::Named && is_carried(finding);
-    let (carried, others): (Vec<Refusal>, _) = seen.findings.into_iter().partition(is_carried);
+    findings.extend(seen.findings);
+    let (carried, others): (Vec<Refusal>, _) = findings.into_iter().partition(is_carried);
     others.into_iter().next().map_or(Ok(!carried.is_empty()), Err)
 }
 
 /// Whether a copier does what stands in the way.
 fn is_carried(finding: &Refusal) -> bool {
-    matches!(finding, Refusal::Score { .. } | Refusal::Stream { .. })
+    matches!(finding, Refusal::Score { .. } | Refusal::Stream { .. } | Refusal::HyperLogLog { .. })
 }
 
 fn depth(config: &Config, wrong_letters: WrongLetters) -> Depth {

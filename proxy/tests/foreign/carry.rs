@@ -1,6 +1,6 @@
 //! What Pika's own commands cannot move is carried, and nothing of it is lost whatever comes between.
 
-use super::{Node, Pair, config, list_of};
+use super::{Node, Pair, config, list_of, slot};
 use protocol::frame::Value;
 use proxy::foreign::carry::{Errand, Trouble, run};
 use proxy::foreign::examine::{Copier, Move, Ready, Refusal};
@@ -34,7 +34,12 @@ impl Pair {
 
 /// Whether a slot's list has the key as a sorted set.
 async fn is_listed(node: &mut Node, key: &str) -> bool {
-    let answer = node.ask(&format!("SSCAN {} 0 MATCH z{key} COUNT 1000", list_of(key))).await;
+    is_listed_as(node, key, 'z').await
+}
+
+async fn is_listed_as(node: &mut Node, key: &str, letter: char) -> bool {
+    let answer =
+        node.ask(&format!("SSCAN {} 0 MATCH {letter}{key} COUNT 1000", list_of(key))).await;
     answer.as_items().and_then(|both| both[1].as_items()).is_some_and(|found| !found.is_empty())
 }
 
@@ -200,6 +205,101 @@ async fn streams_arrive_with_their_ids_and_nothing_stands_in_the_way_at_the_sour
     let port = pair.target.addr.rsplit_once(':').unwrap().1;
     let go = format!("SLOTSMGRTTAGONE 127.0.0.1 {port} 5000 {{a}}k");
     assert_eq!(pair.source.ask(&go).await, Value::Int(1));
+}
+
+/// A PFADD of this many elements.
+fn many(key: &str, elements: usize) -> String {
+    let elements: Vec<String> = (0..elements).map(|i| format!("e{i}")).collect();
+    format!("PFADD {key} {}", elements.join(" "))
+}
+
+/// The registers of a HyperLogLog, past the read cache.
+async fn registers(node: &mut Node, key: &str) -> Value {
+    node.ask_all(&["MULTI", &format!("GET {key}")]).await;
+    node.ask("EXEC").await
+}
+
+#[tokio::test]
+async fn hyperloglogs_arrive_register_by_register_and_then_leave_the_source() {
+    let mut pair = Pair::new().await;
+    pair.examine("{a}").await.unwrap();
+    pair.source.ask_all(&["PFADD {a}h old", "EXPIRE {a}h 1000", "GET {a}h"]).await;
+    for from in 0..5 {
+        let elements: Vec<String> = (0..200).map(|i| format!("{from}-{i}")).collect();
+        pair.source.ask_all(&[&format!("PFADD {{a}}h {}", elements.join(" "))]).await;
+    }
+    pair.source
+        .ask_all(&["GET {a}h", "PEXPIRE {a}h 1000000", "PFADD {a}empty", "SET {a}k v"])
+        .await;
+    // The read cache keeps what GET has seen of one that ends, whatever is added.
+    pair.source.ask_all(&["PFADD {a}cached a b", "EXPIRE {a}cached 1000", "GET {a}cached"]).await;
+    pair.source.ask_all(&["PFADD {a}cached c d e f"]).await;
+    for key in ["{a}h", "{a}empty", "{a}cached"] {
+        pair.known.note(&pair.config, slot(key), key.as_bytes());
+    }
+    let examined = pair.examine_with(pair.with_copier("{a}")).await;
+    assert!(matches!(examined, Ok(Ready { needs_copier: true, .. })), "{examined:?}");
+    let keys = ["{a}h", "{a}empty", "{a}cached"];
+    let mut seen = Vec::new();
+    for _ in 0..2 {
+        pair.carry("{a}", Errand::Copy).await.unwrap();
+        for key in keys {
+            seen.push(registers(&mut pair.source, key).await);
+            assert!(seen.last() == Some(&registers(&mut pair.target, key).await), "{key}");
+        }
+    }
+    assert_eq!(pair.target.ask("EXISTS {a}k").await, Value::Int(0), "Pika moves it");
+    for _ in 0..2 {
+        pair.carry("{a}", Errand::Clear).await.unwrap();
+    }
+    for (key, original) in keys.iter().zip(&seen) {
+        assert!(registers(&mut pair.target, key).await == *original, "{key}");
+        assert_eq!(pair.source.ask(&format!("EXISTS {key}")).await, Value::Int(0));
+        assert!(!is_listed_as(&mut pair.source, key, 'k').await);
+        assert!(is_listed_as(&mut pair.target, key, 'k').await);
+    }
+    let left = pair.target.ask("PTTL {a}h").await.as_int().unwrap();
+    assert!((980_000..=1_000_000).contains(&left), "{left}");
+    assert_eq!(pair.target.ask("PTTL {a}empty").await, Value::Int(-1));
+    assert_eq!(pair.target.ask("PFCOUNT {a}empty").await, Value::Int(0));
+    assert_eq!(pair.target.ask("PFCOUNT {a}cached").await, Value::Int(6));
+    assert_eq!(pair.source.ask("GET {a}k").await.as_str(), Some("v"));
+}
+
+#[tokio::test]
+async fn a_hyperloglog_that_was_copied_can_be_taken_back() {
+    let mut pair = Pair::new().await;
+    pair.source.ask_all(&["PFADD h a b c", "SETNX h v"]).await;
+    pair.carry("h", Errand::Copy).await.unwrap();
+    pair.carry("h", Errand::Withdraw).await.unwrap();
+    assert_eq!(pair.target.ask("EXISTS h").await, Value::Int(0));
+    assert!(!is_listed_as(&mut pair.target, "h", 'k').await);
+    assert_eq!(pair.source.ask("PFCOUNT h").await, Value::Int(3));
+    let examined = pair.examine_with(pair.with_copier("h")).await;
+    assert!(matches!(examined, Ok(Ready { needs_copier: true, .. })), "{examined:?}");
+}
+
+#[tokio::test]
+async fn hyperloglogs_that_take_too_long_or_cannot_be_made_are_refused_by_name() {
+    let mut pair = Pair::new().await;
+    pair.source.ask_all(&[&many("h", 40), "SETNX h v"]).await;
+    let mut config = config();
+    config.foreign.carried_registers_max = 30;
+    pair.config = Arc::new(config);
+    let examined = pair.examine_with(pair.with_copier("h")).await;
+    let Err(Refusal::TooManyRegisters { key, .. }) = &examined else { panic!("{examined:?}") };
+    assert_eq!(key, "h");
+    let said = pair.carry("h", Errand::Copy).await;
+    assert!(matches!(&said, Err(Trouble::Refused(_))), "{said:?}");
+    assert_eq!(pair.target.ask("EXISTS h").await, Value::Int(0));
+    // These raise one register to 15 and to 16, of which PFMERGE of Pika makes 31.
+    let [lower, higher] = [[0x93, 0x4f, 0xa1, 0xe5], [0x9d, 0x76, 0xdb, 0xbb]];
+    pair.source.ask_all(&["DEL h"]).await;
+    pair.source.link.ask(&[b"PFADD", b"h", &lower]).await.unwrap();
+    pair.source.link.ask(&[b"PFADD", b"other", &higher]).await.unwrap();
+    pair.source.ask_all(&["PFMERGE h h other", "SETNX h v"]).await;
+    let examined = pair.examine_with(pair.with_copier("h")).await;
+    assert!(matches!(&examined, Err(Refusal::HyperLogLog { key }) if key == "h"), "{examined:?}");
 }
 
 #[tokio::test]

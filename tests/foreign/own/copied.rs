@@ -8,11 +8,15 @@ use protocol::frame::Value;
 /// The slots that have such keys.
 const WITH_KEYS: [u16; 3] = [2, 5, 11];
 
+const KINDS: [&str; 3] = ["Scores", "Events", "Visitors"];
+
 /// Puts such keys into some slots; what there is to see of them.
 fn put(world: &World) -> Vec<(String, Value)> {
     let mut client = world.client();
     for slot in WITH_KEYS {
-        let (scores, events) = (name("Scores", slot), name("Events", slot));
+        let [scores, events, visitors] = KINDS.map(|kind| name(kind, slot));
+        ok(&mut client, &format!("PFADD {visitors} a b c"));
+        ok(&mut client, &format!("PFADD {visitors} d e"));
         ok(&mut client, &format!("ZADD {scores} 0.1234567890123 m 1e-07 n 2 o"));
         ok(&mut client, &format!("EXPIRE {scores} 10000"));
         for id in ["1-1", "1-2", "7-0"] {
@@ -26,8 +30,13 @@ fn put(world: &World) -> Vec<(String, Value)> {
 fn see(world: &World) -> Vec<(String, Value)> {
     let mut client = world.client();
     let questions = WITH_KEYS.iter().flat_map(|&slot| {
-        let (scores, events) = (name("Scores", slot), name("Events", slot));
-        [format!("ZRANGE {scores} 0 -1 WITHSCORES"), format!("XRANGE {events} - +")]
+        let [scores, events, visitors] = KINDS.map(|kind| name(kind, slot));
+        [
+            format!("ZRANGE {scores} 0 -1 WITHSCORES"),
+            format!("XRANGE {events} - +"),
+            format!("GET {visitors}"),
+            format!("PFCOUNT {visitors}"),
+        ]
     });
     questions.map(|asked| (asked.clone(), ok(&mut client, &asked))).collect()
 }
@@ -36,7 +45,7 @@ fn see(world: &World) -> Vec<(String, Value)> {
 fn is_at(world: &World, group: usize) {
     for at in 1..=2 {
         let mut node = world.client_of(at);
-        for key in WITH_KEYS.iter().flat_map(|&s| [name("Scores", s), name("Events", s)]) {
+        for key in WITH_KEYS.iter().flat_map(|&s| KINDS.map(|kind| name(kind, s))) {
             let there = ok(&mut node, &format!("EXISTS {key}"));
             assert_eq!(there, Value::Int(i64::from(at == group)), "{key} at group {at}");
         }

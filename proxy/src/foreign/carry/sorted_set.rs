@@ -1,6 +1,6 @@
 //! Sorted sets with scores that six decimals do not hold. Pika keeps them exactly and shows them with 17 digits; it only sends them rounded.
 
-use super::{Ends, Trouble, done};
+use super::{Ends, Trouble, done, left_ms};
 use crate::foreign::examine::{Refusal, rounded, shown};
 use crate::foreign::link::{Link, LinkError};
 use protocol::frame::Value;
@@ -127,10 +127,4 @@ async fn page(link: &mut Link, key: &[u8], from: usize) -> Result<Vec<Member>, L
 async fn count(link: &mut Link, key: &[u8]) -> Result<Option<u64>, LinkError> {
     let count = link.ask(&[b"ZLEXCOUNT", key, b"-", b"+"]).await?.as_int();
     Ok(count.and_then(|count| u64::try_from(count).ok()))
-}
-
-/// How long it will live, in milliseconds.
-async fn left_ms(link: &mut Link, key: &[u8]) -> Result<Option<u64>, LinkError> {
-    let left = link.ask(&[b"PTTL", key]).await?.as_int();
-    Ok(left.and_then(|ms| u64::try_from(ms).ok()))
 }

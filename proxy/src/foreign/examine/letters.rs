@@ -12,25 +12,22 @@ use crate::foreign::link::{Link, LinkError};
 use crate::foreign::probe;
 use cluster::Slot;
 
-/// Looks at every entry of the slot, which is locked here, but perhaps not at other proxies.
-pub(super) async fn put_right(
-    link: &mut Link,
-    slot: Slot,
-) -> Result<Result<(), Refusal>, LinkError> {
-    let mut pages = Pages::new(slot, "*");
+/// Looks at every entry of the slot, which is locked here, but perhaps not at other proxies. Returns the HyperLogLogs among what was listed wrong.
+pub(super) async fn put_right(link: &mut Link, slot: Slot) -> Result<Vec<Refusal>, LinkError> {
+    let (mut pages, mut found) = (Pages::new(slot, "*"), Vec::new());
     while let Some(members) = pages.next(link).await? {
         for stray in strays(link, &members).await? {
             let key = &stray[1..];
             drop_absent(link, slot, &stray).await?;
             if exists(link, key).await? {
-                if !hyperloglogs(link, &[key]).await?.is_empty() {
-                    return Ok(Err(Refusal::HyperLogLog { key: shown(key) }));
-                }
                 relist(link, slot, key).await?;
+                if !hyperloglogs(link, &[key]).await?.is_empty() {
+                    found.push(Refusal::HyperLogLog { key: shown(key) });
+                }
             }
         }
     }
-    Ok(Ok(()))
+    Ok(found)
 }
 
 /// Those of the entries whose key is not there as what they say. Streams have been looked for before.

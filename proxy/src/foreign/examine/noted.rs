@@ -11,7 +11,7 @@ use crate::foreign::probe;
 use cluster::Slot;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Has the source list those of the keys that it does not list as what they are, and counts them. A HyperLogLog among them is a refusal.
+/// Has the source list those of the keys that it does not list as what they are, and counts them. Returns the HyperLogLogs among them.
 ///
 /// # Cancel safety
 /// May be dropped: those that are listed are so the next time.
@@ -20,18 +20,18 @@ pub(super) async fn list(
     slot: Slot,
     noted: &[Vec<u8>],
     listed: &AtomicU64,
-) -> Result<Result<(), Refusal>, LinkError> {
+) -> Result<Vec<Refusal>, LinkError> {
     let noted: Vec<&[u8]> = noted.iter().map(Vec::as_slice).collect();
+    let mut found = Vec::new();
     for page in noted.chunks(KEYS_A_PAGE) {
-        if let Some(key) = hyperloglogs(link, page).await?.first() {
-            return Ok(Err(Refusal::HyperLogLog { key: shown(key) }));
-        }
+        let sketches = hyperloglogs(link, page).await?;
+        found.extend(sketches.iter().map(|key| Refusal::HyperLogLog { key: shown(key) }));
         for key in unlisted(link, slot, page).await? {
             relist(link, slot, key).await?;
             listed.fetch_add(1, Ordering::Relaxed);
         }
     }
-    Ok(Ok(()))
+    Ok(found)
 }
 
 /// Those of the keys that exist and are not listed under the letter of their type.

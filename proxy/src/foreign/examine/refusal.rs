@@ -59,6 +59,11 @@ pub enum Refusal {
     )]
     TooMuchToCopy { slot: Slot, key: String, bytes_max: u64 },
     #[error(
+        "{key} and other HyperLogLogs of slot {slot} have more than {registers_max} registers that are not 0 (foreign.carried_registers_max), and \
+         to copy them would keep clients waiting for too long; delete them, or leave the slot where it is"
+    )]
+    TooManyRegisters { slot: Slot, key: String, registers_max: usize },
+    #[error(
         "{node} already has {key} of slot {slot}, and both would be mixed; if what it has of the slot is left over from another time: \
          SLOTSCLEANUP {slot} there"
     )]

@@ -4,7 +4,7 @@
 //! there is added, or something is put in front of an element that is not there. None of them touches the key's end of life. Other proxies may
 //! not have locked the slot yet: the key is watched. A letter too many is taken off Pika's lists, which are plain sets.
 
-use super::slot::{Kind, tag_hash};
+use super::slot::{Kind, hyperloglogs, tag_hash};
 use crate::foreign::link::{Link, LinkError};
 use cluster::Slot;
 use protocol::frame::Value;
@@ -15,7 +15,10 @@ const LETTERS: [u8; 7] = *b"khlszmx";
 /// How often a key that is written meanwhile is tried.
 const TRIES: usize = 8;
 
-/// Lists the key. Nothing happens if it does not exist, or is a stream. Must not be said of a HyperLogLog, which would become a string.
+/// Less than this before its end a HyperLogLog is not listed, in milliseconds: what lists it would make a string of it behind its end.
+const LEFT_MS_MIN: i64 = 1_000;
+
+/// Lists the key. Nothing happens if it does not exist, or is a stream.
 pub(super) async fn relist(link: &mut Link, slot: Slot, key: &[u8]) -> Result<(), LinkError> {
     for _ in 0..TRIES {
         link.send([&[b"WATCH", key][..], &[b"TYPE", key], &[b"EXISTS", key]]).await?;
@@ -32,11 +35,30 @@ pub(super) async fn relist(link: &mut Link, slot: Slot, key: &[u8]) -> Result<()
         link.answer().await?;
         // Nothing: somebody has written it.
         if let Some([answer]) = link.answer().await?.as_items() {
+            if words[0] == b"SETNX" && answer.as_int() == Some(1) {
+                return take_back(link, key).await;
+            }
             if answer.as_error().is_none() {
                 take_off(link, slot, key, &kind).await?;
             }
             return Ok(());
         }
+    }
+    Ok(())
+}
+
+/// Deletes the string that came to be because a HyperLogLog had just ended.
+async fn take_back(link: &mut Link, key: &[u8]) -> Result<(), LinkError> {
+    link.send([&[b"WATCH", key][..], &[b"STRLEN", key]]).await?;
+    link.answer().await?;
+    if link.answer().await?.as_int() != Some(0) {
+        // Somebody has written it.
+        link.ask(&[b"UNWATCH"]).await?;
+        return Ok(());
+    }
+    link.send([&[&b"MULTI"[..]][..], &[b"DEL", key], &[b"EXEC"]]).await?;
+    for _ in 0..3 {
+        link.answer().await?;
     }
     Ok(())
 }
@@ -70,6 +92,12 @@ async fn nothing_new(
 ) -> Result<Option<Vec<Vec<u8>>>, LinkError> {
     let words = |words: &[&[u8]]| Some(words.iter().map(|word| word.to_vec()).collect());
     Ok(match kind.letter() {
+        // SETRANGE would make a string of it.
+        Some(b'k') if !hyperloglogs(link, &[key]).await?.is_empty() => {
+            let left = link.ask(&[b"PTTL", key]).await?.as_int();
+            let ends = left.is_some_and(|ms| (0..LEFT_MS_MIN).contains(&ms));
+            if ends { None } else { words(&[b"SETNX", key, b""]) }
+        }
         Some(b'k') => words(&[b"SETRANGE", key, b"0", b""]),
         Some(b'l') => {
             let nowhere = format!("{:032x}", rand::random::<u128>());

@@ -1,7 +1,7 @@
 //! `proxy.toml` as written. The file `config/proxy.toml` is the manual.
 
 use super::Settings;
-use crate::file::{Request, ms, set};
+use crate::file::{Request, Scores, ms, set};
 use anyhow::{Result, bail};
 use cluster::SlotCount;
 use proxy::Config;
@@ -33,6 +33,8 @@ pub(super) struct File {
     hold: Hold,
     #[serde(default)]
     upstream: Upstream,
+    #[serde(default)]
+    foreign: Foreign,
     #[serde(default)]
     slow_log: SlowLog,
 }
@@ -72,6 +74,23 @@ struct Upstream {
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
+struct Foreign {
+    fill_wait_ms: Option<u64>,
+    move_timeout_ms: Option<u64>,
+    sweep_in_flight_max: Option<usize>,
+    gone_keys_max: Option<usize>,
+    asks_in_flight_max: Option<usize>,
+    probed_keys_max: Option<u64>,
+    examine_timeout_ms: Option<u64>,
+    examine_keys_max: Option<usize>,
+    noted_keys_max: Option<usize>,
+    fractional_scores: Option<Scores>,
+    carried_bytes_max: Option<u64>,
+    carried_registers_max: Option<usize>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct SlowLog {
     slower_than_us: Option<i64>,
     len_max: Option<usize>,
@@ -100,6 +119,7 @@ impl File {
         self.limits.into(&mut config.limits);
         self.hold.into(&mut config.hold);
         self.upstream.into(&mut config.upstream);
+        self.foreign.into(&mut config.foreign);
         self.slow_log.into(&mut config.slow_log);
         config.check()?;
         Ok(Settings { listen: self.listen, admin: self.admin, controller: self.controller, config })
@@ -135,6 +155,23 @@ impl Upstream {
         set(&mut upstream.retry_pause_max, ms(self.retry_pause_ms_max));
         set(&mut upstream.private_idle_max, self.private_idle_max);
         set(&mut upstream.private_max, self.private_max);
+    }
+}
+
+impl Foreign {
+    fn into(self, foreign: &mut proxy::config::Foreign) {
+        set(&mut foreign.fill_wait, ms(self.fill_wait_ms));
+        set(&mut foreign.move_timeout, ms(self.move_timeout_ms));
+        set(&mut foreign.sweep_in_flight_max, self.sweep_in_flight_max);
+        set(&mut foreign.gone_keys_max, self.gone_keys_max);
+        set(&mut foreign.asks_in_flight_max, self.asks_in_flight_max);
+        set(&mut foreign.probed_keys_max, self.probed_keys_max);
+        set(&mut foreign.examine_timeout, ms(self.examine_timeout_ms));
+        set(&mut foreign.examine_keys_max, self.examine_keys_max);
+        set(&mut foreign.noted_keys_max, self.noted_keys_max);
+        set(&mut foreign.fractional_scores, self.fractional_scores.map(Scores::into));
+        set(&mut foreign.carried_bytes_max, self.carried_bytes_max);
+        set(&mut foreign.carried_registers_max, self.carried_registers_max);
     }
 }
 

@@ -1,9 +1,8 @@
 //! Settings of ours in a file of codis-proxy: keys that begin with `slipway_`, which codis-proxy passes over. `docs/CODIS.md` has them as a table.
 
-use crate::file::{ms, set};
+use crate::file::{Scores, ms, set};
 use anyhow::{Context, Result};
 use proxy::Config;
-use proxy::config::FractionalScores;
 use serde::Deserialize;
 use toml::Table;
 
@@ -31,14 +30,6 @@ struct Beyond {
     foreign_fractional_scores: Option<Scores>,
 }
 
-/// What becomes of a slot with scores that Pika would round.
-#[derive(Clone, Copy, Debug, Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum Scores {
-    Refuse,
-    Round,
-}
-
 /// Applies what a file that has been read says beyond codis-proxy. The error names the key.
 pub(super) fn apply(text: &str, to: &mut Config) -> Result<()> {
     let table: Table = text.parse()?;
@@ -62,11 +53,7 @@ pub(super) fn apply(text: &str, to: &mut Config) -> Result<()> {
     set(&mut foreign.examine_timeout, ms(said.foreign_examine_timeout_ms));
     set(&mut foreign.examine_keys_max, said.foreign_examine_keys_max);
     set(&mut foreign.noted_keys_max, said.foreign_noted_keys_max);
-    let scores = said.foreign_fractional_scores.map(|scores| match scores {
-        Scores::Refuse => FractionalScores::Refuse,
-        Scores::Round => FractionalScores::Round,
-    });
-    set(&mut foreign.fractional_scores, scores);
+    set(&mut foreign.fractional_scores, said.foreign_fractional_scores.map(Scores::into));
     Ok(())
 }
 
@@ -83,7 +70,7 @@ mod tests {
         apply(text, &mut config).unwrap();
         assert_eq!(config.hold.timeout, Duration::from_secs(7));
         assert_eq!(config.foreign.fill_wait, Duration::from_millis(1500));
-        assert_eq!(config.foreign.fractional_scores, FractionalScores::Round);
+        assert_eq!(config.foreign.fractional_scores, proxy::config::FractionalScores::Round);
         for (text, named) in [
             ("slipway_hold_timeout = 1\n", "hold_timeout"),
             ("slipway_foreign_gone_keys_max = -1\n", "foreign_gone_keys_max"),
