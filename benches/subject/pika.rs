@@ -29,19 +29,22 @@ pub(super) fn start(ground: &Ground, program: &Path) -> Result<Started> {
 
 /// These settings in place of those of the same name, and every relative path in this folder.
 fn with(delivered: &str, ours: &[(&str, String)], folder: &str) -> String {
-    let line = |line: &str| {
+    let other = |line: &str| {
         let (key, value) = line.split_once(':')?;
         let (key, value) = (key.trim(), value.trim());
-        let is_ours = ours.iter().any(|(name, _)| *name == key);
-        if key.starts_with('#') || is_ours {
-            return None;
-        }
+        let is_other = !key.starts_with('#') && ours.iter().all(|(name, _)| *name != key);
         let value =
             value.strip_prefix("./").map_or(value.to_owned(), |path| format!("{folder}/{path}"));
-        Some(format!("{key} : {value}\n"))
+        is_other.then(|| (key.to_owned(), value))
     };
-    let others: String = delivered.lines().filter_map(line).collect();
-    others + &ours.iter().map(|(key, value)| format!("{key} : {value}\n")).collect::<String>()
+    let ours = ours.iter().map(|(key, value)| ((*key).to_owned(), value.clone()));
+    delivered.lines().filter_map(other).chain(ours).fold(String::new(), |mut text, (key, value)| {
+        text += &key;
+        text += " : ";
+        text += &value;
+        text.push('\n');
+        text
+    })
 }
 
 #[cfg(test)]
