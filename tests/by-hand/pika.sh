@@ -244,7 +244,7 @@ through() { redis-cli -h "${proxies[$1 - 1]%:*}" -p "${proxies[$1 - 1]#*:}" "${@
 migrate() { "$SLIPWAY_BIN" migrate --slots "0-$((SLOTS - 1))" --to "$1" --admin "$controller"; }
 
 # No times to live: each way rounds them down.
-without_ttl=(--mix strings=4,counters=2,hashes=3,lists=3,sets=2,zsets=2,multi=2,missing=1)
+without_ttl=(--mix "strings=4,counters=2,hashes=3,lists=3,sets=2,zsets=2,multi=2,missing=1")
 
 own() {
     local group begin
