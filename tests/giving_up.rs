@@ -78,7 +78,7 @@ fn the_operator_calls_a_move_off_under_load_and_takes_it_up_again() {
 fn writes_that_outrun_the_copy_restart_it_and_then_fail_the_move_and_no_client_notices() {
     let mut cluster = Cluster::start_with(Settings {
         control: ONE_TRY,
-        node: "[transfer]\ncapture_bytes_max = 65536\nchunk_bytes = 65536\ncopy_starts_max = 3\n",
+        node: "[transfer]\ncapture_bytes_max = 65536\nchunk_bytes = 65536\ncopy_starts_max = 3\ncopy_percent_beside_clients = 100\n",
         fail: &[(Role::Source, "source.chunk=slow:500ms")],
         ..Settings::default()
     });
