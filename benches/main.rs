@@ -33,7 +33,6 @@ use measure::Bench;
 use record::{Measured, Record};
 use scale::Thing;
 use serde_json::json;
-use std::collections::BTreeMap;
 use std::io::stdout;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -57,6 +56,9 @@ struct Args {
     /// How often each case is sent to each subject
     #[arg(long, default_value_t = 7)]
     rounds: usize,
+    /// Where a pass line stays open, those concerned are measured anew in so many rounds, and only these count
+    #[arg(long, default_value_t = 0)]
+    second_look: usize,
     /// How long one measurement takes, in milliseconds; 300 if small, 1000 if full
     #[arg(long)]
     millis: Option<u64>,
@@ -225,14 +227,7 @@ impl Args {
     fn bench(&self) -> Result<Bench> {
         ensure!(self.rounds > 0 && self.workers > 0 && self.stores > 0, "nothing to measure with");
         raise_open_files()?;
-        let mut record = Record {
-            machine: Machine::here(),
-            command: std::env::args().skip(1).collect::<Vec<_>>().join(" "),
-            subjects: Vec::new(),
-            left_out: Vec::new(),
-            refused: BTreeMap::new(),
-            samples: Vec::new(),
-        };
+        let mut record = Record::of(Machine::here());
         let ground = Ground::start(self.stores, self.workers)?;
         let (mut recipes, mut subjects) = (Vec::new(), Vec::new());
         for recipe in self.chosen()? {
@@ -269,8 +264,18 @@ impl Args {
         }
         let usual = if self.size == Size::Full { 1000 } else { 300 };
         let time = Duration::from_millis(self.millis.unwrap_or(usual));
-        let (rounds, threads) = (self.rounds, self.threads);
-        Ok(Bench { ground, recipes, subjects, rounds, time, threads, countable, record })
+        let (rounds, second_look, threads) = (self.rounds, self.second_look, self.threads);
+        Ok(Bench {
+            ground,
+            recipes,
+            subjects,
+            rounds,
+            second_look,
+            time,
+            threads,
+            countable,
+            record,
+        })
     }
 }
 

@@ -3,6 +3,7 @@
 use crate::load::{Fleet, Outcome, Pace, Traffic};
 use crate::record::Record;
 use crate::subject::{Ground, Recipe, Subject};
+use crate::verdict;
 use anyhow::{Result, bail};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -21,6 +22,8 @@ pub(crate) struct Bench {
     /// Those that run, in the order of the columns.
     pub(crate) subjects: Vec<Subject>,
     pub(crate) rounds: usize,
+    /// So many rounds are measured anew where a pass line stays open; none if 0.
+    pub(crate) second_look: usize,
     /// How long one measurement takes.
     pub(crate) time: Duration,
     /// Threads of the load.
@@ -40,16 +43,33 @@ impl Bench {
         (0..count).map(|place| (place + round) % count).collect()
     }
 
-    /// Runs `measure` for each subject in turn, round after round. A subject that fails is left out of the rest of the case.
+    /// Runs `measure` for each subject in turn, round after round, and once more where that leaves a pass line open: then only the second
+    /// look counts, so that nothing is gained by looking until it fits. A subject that fails is left out of the rest of the case.
     pub(crate) fn interleave(
         &mut self,
         case: &str,
         mut measure: impl FnMut(&Self, &Subject) -> Result<Values>,
     ) -> Result<()> {
-        for round in 0..self.rounds {
+        self.rounds_of(case, self.rounds, |_| true, &mut measure)?;
+        let open = verdict::open(&self.record, case);
+        if self.second_look == 0 || open.is_empty() {
+            return Ok(());
+        }
+        self.record.look_again(case, &open, self.second_look);
+        self.rounds_of(case, self.second_look, |name| open.contains(name), &mut measure)
+    }
+
+    fn rounds_of(
+        &mut self,
+        case: &str,
+        rounds: usize,
+        is_wanted: impl Fn(&str) -> bool,
+        measure: &mut impl FnMut(&Self, &Subject) -> Result<Values>,
+    ) -> Result<()> {
+        for round in 0..rounds {
             for number in self.turn(round) {
                 let subject = &self.subjects[number];
-                if self.record.is_refused(case, &subject.name) {
+                if !is_wanted(&subject.name) || self.record.is_refused(case, &subject.name) {
                     continue;
                 }
                 let result = measure(self, subject);

@@ -3,7 +3,7 @@
 use crate::machine::Machine;
 use crate::statistics::{Estimate, median};
 use crate::subject::Kind;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// One number: what was measured of whom, in which case and round.
 #[derive(Clone, Debug, serde::Serialize)]
@@ -34,10 +34,25 @@ pub(crate) struct Record {
     pub(crate) left_out: Vec<String>,
     /// By case and subject: why there are no numbers.
     pub(crate) refused: BTreeMap<String, BTreeMap<String, String>>,
+    /// By case: who was measured a second time, and in how many rounds.
+    pub(crate) second_looks: BTreeMap<String, (BTreeSet<String>, usize)>,
     pub(crate) samples: Vec<Sample>,
 }
 
 impl Record {
+    /// Nothing is measured yet.
+    pub(crate) fn of(machine: Machine) -> Self {
+        Self {
+            machine,
+            command: std::env::args().skip(1).collect::<Vec<_>>().join(" "),
+            subjects: Vec::new(),
+            left_out: Vec::new(),
+            refused: BTreeMap::new(),
+            second_looks: BTreeMap::new(),
+            samples: Vec::new(),
+        }
+    }
+
     /// Puts numbers to a case, a subject and a round.
     pub(crate) fn add(
         &mut self,
@@ -65,6 +80,12 @@ impl Record {
     /// Whether it does not.
     pub(crate) fn is_refused(&self, case: &str, subject: &str) -> bool {
         self.refused.get(case).is_some_and(|subjects| subjects.contains_key(subject))
+    }
+
+    /// Forgets what was found of these subjects in a case: they are measured anew.
+    pub(crate) fn look_again(&mut self, case: &str, subjects: &BTreeSet<String>, rounds: usize) {
+        self.samples.retain(|s| s.case != case || !subjects.contains(&s.subject));
+        self.second_looks.insert(case.to_owned(), (subjects.clone(), rounds));
     }
 
     /// The cases in the order of measuring.

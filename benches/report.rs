@@ -80,6 +80,11 @@ pub(crate) fn show(to: &mut impl Write, record: &Record, verdicts: &[Verdict]) -
     for line in &record.left_out {
         writeln!(to, "left out: {line}")?;
     }
+    for (case, (subjects, rounds)) in &record.second_looks {
+        let subjects: Vec<&str> = subjects.iter().map(String::as_str).collect();
+        let subjects = subjects.join(", ");
+        writeln!(to, "{case}: a pass line was open; {rounds} new rounds of {subjects}")?;
+    }
     show_verdicts(to, verdicts)
 }
 

@@ -5,6 +5,7 @@ use crate::statistics::Estimate;
 use crate::subject::Kind;
 use crate::{memory, moves, steady};
 use serde::Serialize;
+use std::collections::BTreeSet;
 
 /// The subject that stands before plain servers as every peer does.
 const PROXY: &str = "proxy";
@@ -118,6 +119,23 @@ pub(crate) fn judge(record: &Record) -> Vec<Verdict> {
     lines().into_iter().map(|line| judge_one(record, line)).collect()
 }
 
+/// Those whose numbers in this case leave a line open, and all they are compared with there.
+pub(crate) fn open(record: &Record, case: &str) -> BTreeSet<String> {
+    let of_case: Vec<Verdict> =
+        judge(record).into_iter().filter(|verdict| verdict.line.case == case).collect();
+    let open: Vec<&str> = of_case
+        .iter()
+        .filter(|verdict| verdict.standing == Standing::Open)
+        .map(|verdict| verdict.line.subject)
+        .collect();
+    of_case
+        .iter()
+        .filter(|verdict| open.contains(&verdict.line.subject))
+        .flat_map(|verdict| [Some(verdict.line.subject.to_owned()), verdict.against.clone()])
+        .flatten()
+        .collect()
+}
+
 fn judge_one(record: &Record, line: Line) -> Verdict {
     let of = |subject: &str| record.values(&line.case, subject, line.value);
     let ours = of(line.subject);
@@ -168,6 +186,7 @@ fn best_peer(record: &Record, line: &Line) -> Option<String> {
 mod tests {
     use super::*;
     use crate::case::{self, Size};
+    use crate::machine::Machine;
 
     fn at(median: f64, low: f64, high: f64, bar: Bar) -> Standing {
         let line = Line {
@@ -189,6 +208,26 @@ mod tests {
         assert_eq!(at(1.2, 1.1, 1.3, bar), Standing::Fail);
         assert_eq!(at(1.2, 1.1, 1.3, Bar::AtLeast), Standing::Pass);
         assert_eq!(at(0.9, 0.8, 0.95, Bar::AtLeast), Standing::Fail);
+    }
+
+    #[test]
+    fn who_leaves_a_line_open_is_measured_again_with_all_it_is_compared_with() {
+        let mut record = Record::of(Machine::here());
+        let subjects = [(NODE, 1.4), (REDIS, 1.0), ("pika", 9.0), (PROXY, 0.5), (PREDIXY, 1.0)];
+        for round in 0..7 {
+            for (subject, cost) in subjects {
+                // The node's line to redis-server, 1.5, is inside what the rounds say; the proxy's is not.
+                let swing = if subject == NODE { 0.1 * round as f64 } else { 0.0 };
+                record.add("get64-P1-c50", subject, round, &[("cpu_us", cost + swing)]);
+            }
+        }
+        let again: Vec<_> = open(&record, "get64-P1-c50").into_iter().collect();
+        assert_eq!(again, ["node", "pika", "redis-server"]);
+        assert!(open(&record, "get64-P16-c50").is_empty());
+
+        record.look_again("get64-P1-c50", &again.into_iter().collect(), 25);
+        assert!(record.values("get64-P1-c50", NODE, "cpu_us").is_empty());
+        assert_eq!(record.values("get64-P1-c50", PROXY, "cpu_us").len(), 7);
     }
 
     #[test]

@@ -4,7 +4,7 @@
 #   tests/accept/performance.sh          all of it
 #   tests/accept/performance.sh bench    one point, with all it prints
 #
-#   SIZE=small|full      full by default, a second for each measurement; small is 300 ms, for a quick look
+#   SIZE=small|full      full by default, half a second for each measurement; small is 300 ms, for a quick look
 #   MINUTES=45           no case of the bench begins after so many minutes (small: 20)
 #   READ=bench.json      an earlier run of the bench, instead of a new one
 #   PREDIXY NUTCRACKER CODIS_PROXY PIKA …   the peers (docs/BENCH.md); who is not found is not compared with, and it is said
@@ -20,12 +20,12 @@ numbers=${READ:-target/accept/performance/bench.json}
 # --- The points: a function each, named as in the list at the end. ---
 
 bench() {
-    local millis=1000 minutes=${MINUTES:-45}
+    local millis=500 minutes=${MINUTES:-45}
     if [[ $size == small ]]; then
         millis=300 minutes=${MINUTES:-20}
     fi
     # Every pass line is in the short list of cases.
-    make --no-print-directory bench SIZE=small ARGS="--millis $millis --minutes $minutes --out $(dirname "$numbers")"
+    make --no-print-directory bench SIZE=small ARGS="--millis $millis --minutes $minutes --second-look 25 --out $(dirname "$numbers")"
 }
 moves() { behaviour moves_under_load::; }
 correct() {
