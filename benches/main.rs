@@ -110,7 +110,8 @@ fn main() -> Result<()> {
     bench.record.machine.at_the_end();
     let verdicts = verdict::judge(&bench.record);
     report::show(&mut stdout(), &bench.record, &verdicts)?;
-    write(&args.out, &bench.record, &verdicts)?;
+    write(&args.out, &bench.record)?;
+    plot::write_all(&args.out, &bench.record)?;
     say(&format!("\nevery number: {0}/bench.json; plots: {0}/*.svg", args.out.display()))
 }
 
@@ -123,6 +124,7 @@ fn run(args: &Args, bench: &mut Bench) -> Result<()> {
         }
         bench.saturate(case, &mut family)?;
         report::show_case(&mut stdout(), &bench.record, &case.name)?;
+        write(&args.out, &bench.record)?;
     }
     let rates = if args.size == Size::Full { &RATES[..] } else { &RATES[..1] };
     for &rate in rates.iter().filter(|rate| args.wants(&steady::name(**rate))) {
@@ -131,11 +133,13 @@ fn run(args: &Args, bench: &mut Bench) -> Result<()> {
         }
         bench.steady(rate)?;
         report::show_case(&mut stdout(), &bench.record, &steady::name(rate))?;
+        write(&args.out, &bench.record)?;
     }
     for disturbance in stall::Disturbance::ALL {
         if args.wants(disturbance.name()) && !bench.is_late(args, disturbance.name()) {
             bench.stall(disturbance)?;
             say(&format!("{} is measured", disturbance.name()))?;
+            write(&args.out, &bench.record)?;
         }
     }
     // What is started afresh needs the memory of the others.
@@ -164,6 +168,7 @@ fn run_afresh(args: &Args, bench: &mut Bench) -> Result<()> {
         if wanted && !bench.is_late(args, name) {
             measure(bench, args)?;
             say(&format!("{name} is measured"))?;
+            write(&args.out, &bench.record)?;
         }
     }
     Ok(())
@@ -304,11 +309,11 @@ fn list(args: &Args) -> Result<()> {
     say(&format!("cases: {}\nsubjects: {}", cases.join(" "), subjects.join(" ")))
 }
 
-fn write(folder: &Path, record: &Record, verdicts: &[verdict::Verdict]) -> Result<()> {
+/// Keeps every number; after each case, so that what stops one of them costs no other.
+fn write(folder: &Path, record: &Record) -> Result<()> {
     std::fs::create_dir_all(folder)?;
-    let all = json!({ "record": record, "verdicts": verdicts });
-    std::fs::write(folder.join("bench.json"), serde_json::to_vec_pretty(&all)?)?;
-    plot::write_all(folder, record)
+    let all = json!({ "record": record, "verdicts": verdict::judge(record) });
+    Ok(std::fs::write(folder.join("bench.json"), serde_json::to_vec_pretty(&all)?)?)
 }
 
 fn say(text: &str) -> Result<()> {

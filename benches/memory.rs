@@ -54,9 +54,12 @@ impl Bench {
     pub(crate) fn idle_clients(&mut self) -> Result<()> {
         let mut left: Vec<Left> = Vec::new();
         for (recipe, program) in &self.recipes {
-            let subject = recipe.start(&self.ground, program)?;
-            match clients(&subject) {
-                Ok(values) => left.push(Left { subject, at: Instant::now(), values }),
+            let measured = recipe.start(&self.ground, program).and_then(|subject| {
+                let values = clients(&subject)?;
+                Ok(Left { subject, at: Instant::now(), values })
+            });
+            match measured {
+                Ok(measured) => left.push(measured),
                 Err(why) => self.record.refuse(CLIENTS, recipe.name, format!("{why:#}")),
             }
         }
@@ -72,8 +75,7 @@ impl Bench {
     /// One client with a pipeline of 200,000 GETs which it leaves unread for a while.
     pub(crate) fn unread_pipeline(&mut self) -> Result<()> {
         for (recipe, program) in &self.recipes {
-            let subject = recipe.start(&self.ground, program)?;
-            match unread(&subject) {
+            match recipe.start(&self.ground, program).and_then(|subject| unread(&subject)) {
                 Ok(values) => self.record.add(BACKLOG, recipe.name, 0, &values),
                 Err(why) => self.record.refuse(BACKLOG, recipe.name, format!("{why:#}")),
             }

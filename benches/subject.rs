@@ -20,13 +20,16 @@ use harness::process::{Process, free_port};
 use harness::resp::Client;
 use protocol::frame::Value;
 use std::any::Any;
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 /// Nothing takes longer to start unless something is wrong.
 const START_MAX: Duration = Duration::from_secs(30);
+/// How often it is looked whether it has.
+const START_LOOK: Duration = Duration::from_millis(20);
 
 /// What a subject is compared with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
@@ -161,7 +164,7 @@ impl Recipe {
     pub(crate) fn start(&self, ground: &Ground, program: &Path) -> Result<Subject> {
         let started =
             (self.start)(ground, program).with_context(|| format!("start {}", self.name))?;
-        wait_until_it_answers(self.name, &started.addr);
+        wait_until_it_answers(self.name, &started.addr)?;
         Ok(Subject { name: self.name.to_owned(), started })
     }
 }
@@ -247,7 +250,7 @@ impl Subject {
 /// A fresh node alone that may use so much memory.
 pub(crate) fn node_with_memory(ground: &Ground, bytes: u64) -> Result<Subject> {
     let started = ours::node_with(ground, &format!("memory_bytes = {bytes}"))?;
-    wait_until_it_answers("node", &started.addr);
+    wait_until_it_answers("node", &started.addr)?;
     Ok(Subject { name: "node".to_owned(), started })
 }
 
@@ -266,7 +269,7 @@ pub(crate) fn cluster_with_slots(ground: &Ground, slots: u16) -> (Cluster, Subje
 /// Our proxy in codis-proxy's place before these servers.
 pub(crate) fn proxy_before(ground: &Ground) -> Result<Subject> {
     let started = ours::proxy(ground, &harness::program())?;
-    wait_until_it_answers("proxy", &started.addr);
+    wait_until_it_answers("proxy", &started.addr)?;
     Ok(Subject { name: "proxy".to_owned(), started })
 }
 
@@ -277,15 +280,23 @@ fn clear(addr: &str) -> Result<()> {
     Ok(())
 }
 
-fn wait_until_it_answers(name: &str, addr: &str) {
-    harness::eventually(&format!("{name} answers"), START_MAX, || {
-        let mut client = Client::connect(addr)?;
-        match client.command("GET ready")? {
-            Value::Error(text) => Err(text.clone()),
+fn wait_until_it_answers(name: &str, addr: &str) -> Result<()> {
+    let answer = || -> Result<(), String> {
+        match Client::connect(addr)?.command("GET ready")? {
+            Value::Error(text) => Err(text),
             _ => Ok(()),
         }
-    });
+    };
+    let begin = Instant::now();
+    while let Err(why) = answer() {
+        ensure!(begin.elapsed() < START_MAX, "{name} does not answer within {START_MAX:?}: {why}");
+        std::thread::sleep(START_LOOK);
+    }
+    Ok(())
 }
+
+/// Linux gives ports from here on to sockets that connect (`net.ipv4.ip_local_port_range`).
+const EPHEMERAL: u16 = 32_768;
 
 /// A process that listens on a port of its own, in a directory of its own.
 struct Alone {
@@ -296,6 +307,19 @@ struct Alone {
 impl Alone {
     fn new() -> Result<Self> {
         Ok(Self { port: free_port(), directory: TempDir::new()? })
+    }
+
+    /// One that listens on other ports, too, each so much above its own. They are below those the system gives to whoever connects.
+    fn with_ports_above(distances: &[u16]) -> Result<Self> {
+        let is_free =
+            |port: u16| port < EPHEMERAL && TcpListener::bind(("127.0.0.1", port)).is_ok();
+        let fits = |alone: &Self| distances.iter().all(|distance| is_free(alone.port + distance));
+        loop {
+            let alone = Self::new()?;
+            if fits(&alone) {
+                return Ok(alone);
+            }
+        }
     }
 
     fn addr(&self) -> String {

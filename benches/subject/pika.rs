@@ -7,8 +7,11 @@ use std::path::{Path, PathBuf};
 /// Where the delivered configuration is, if it does not lie beside the program as `pika.conf`.
 const CONF: &str = "PIKA_CONF";
 
+/// Its other ports, so much above the first: for replicas, and for their full copies (`include/pika_define.h`).
+const PORTS: [u16; 2] = [2_000, 10_001];
+
 pub(super) fn start(ground: &Ground, program: &Path) -> Result<Started> {
-    let alone = Alone::new()?;
+    let alone = Alone::with_ports_above(&PORTS)?;
     let folder = alone.directory.path().display().to_string();
     let ours = [
         ("port", alone.port.to_string()),

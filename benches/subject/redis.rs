@@ -13,7 +13,7 @@ pub(crate) struct Redis {
 impl Redis {
     pub(super) fn start(program: &Path) -> Result<Self> {
         let started = run(program)?;
-        super::wait_until_it_answers("redis-server", &started.addr);
+        super::wait_until_it_answers("redis-server", &started.addr)?;
         Ok(Self { addr: started.addr.clone(), started })
     }
 

@@ -4,28 +4,25 @@
 //! (`turn.rs`); this task reads, and writes what the socket would not take at once.
 
 mod handshake;
+mod matching;
 
 pub(crate) use handshake::{Flavour, connect};
 
 use crate::dialect::Dialect;
 use crate::gate::Verdict;
-use crate::inbox::{Filled, Inbox, LONG_BYTES, View};
+use crate::inbox::{Filled, Inbox, LONG_BYTES};
 use crate::metrics::{Connect, Refused, Repeat, Unfit};
-use crate::outbox::{Outbox, PIECES, Place};
-use crate::replicas;
+use crate::outbox::PIECES;
 use crate::request::{Again, Aim, FlavourIndex, Kept, Origin, Request, Slots};
 use crate::routes::{NodeIndex, Way};
 use crate::session::replies::{Frame, Outcome};
-use crate::words::{self, Bounce, News};
 use crate::worker::Worker;
 use cluster::Slot;
+use matching::{Aftermath, Core, Pending};
 use protocol::ProtocolError;
 use protocol::request::encode_request;
-use protocol::slicer::ReplyScan;
-use service::failpoint;
 use smallvec::SmallVec;
 use std::cell::{Cell, RefCell};
-use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
 use std::rc::Rc;
@@ -61,20 +58,6 @@ pub(crate) struct Upstream {
     heard: Cell<Instant>,
 }
 
-#[derive(Default)]
-struct Core {
-    outbox: Outbox,
-    pending: VecDeque<Pending>,
-    scan: ReplyScan,
-    dialect: Dialect,
-}
-
-/// A request on its way.
-struct Pending {
-    request: Request,
-    place: Place,
-}
-
 /// Why a connection is gone.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Lost {
@@ -90,18 +73,6 @@ pub(crate) enum Lost {
     Silent(Duration),
     #[error("no slot is there any more")]
     Retired,
-}
-
-/// What a batch of replies has brought about besides replies.
-#[derive(Default)]
-struct Aftermath {
-    bounced: Vec<(Kept, Bounce)>,
-    /// Held slots that have one request less on its way.
-    back: SmallVec<[Slot; 8]>,
-    news: Vec<(Slot, News)>,
-    passages: Vec<(Slot, Rc<[u8]>, Verdict)>,
-    /// Reads that a replica would not serve.
-    unread: Vec<Kept>,
 }
 
 impl Upstream {
@@ -450,84 +421,6 @@ impl Upstream {
         for slot in back {
             worker.settle(slot);
         }
-    }
-}
-
-impl Core {
-    /// Takes the first `len` bytes: a reply, or a push.
-    fn reply(
-        &mut self,
-        worker: &Worker,
-        view: &mut View<'_>,
-        len: usize,
-        aftermath: &mut Aftermath,
-    ) -> Result<(), Lost> {
-        let bytes = &view.bytes()[..len];
-        if bytes[0] == b'>' {
-            worker.metrics.pushes.add(1);
-            if let Some(news) = words::push(bytes) {
-                aftermath.news.push(news);
-            }
-            view.consume(len);
-            return Ok(());
-        }
-        let Some(Pending { request, place }) = self.pending.pop_front() else {
-            return Err(Lost::Unasked);
-        };
-        for &slot in request.slots.as_slice() {
-            if worker.leave(request.aim, slot) == Way::Held {
-                aftermath.back.push(slot);
-            }
-        }
-        if request.aim == Aim::Replica && replicas::is_refusal(bytes) {
-            let frame = self.outbox.copy(place);
-            aftermath.unread.push(Kept { request, frame });
-            view.consume(len);
-            return Ok(());
-        }
-        if bytes.starts_with(b"-X")
-            && self.dialect == Dialect::Slipway
-            && let Some(bounce) = words::bounce(bytes)
-        {
-            let frame = self.outbox.copy(place);
-            aftermath.bounced.push((Kept { request, frame }, bounce));
-            view.consume(len);
-            return Ok(());
-        }
-        match request.origin {
-            Origin::Client { session, number, part } => {
-                let slow = if len < LONG_BYTES {
-                    let slow = session.deliver(worker, number, part, Frame::Short(bytes));
-                    view.consume(len);
-                    slow
-                } else {
-                    session.deliver(worker, number, part, Frame::Long(view.take(len)))
-                };
-                if let Some(slow) = slow {
-                    worker.log_slow(&session, slow, self.outbox.frame(place));
-                }
-            }
-            Origin::Where(slot) => {
-                if let Some(news) = words::state(bytes) {
-                    aftermath.news.push((slot, news));
-                }
-                view.consume(len);
-            }
-            Origin::Passage(slot, keys) => {
-                let said = keys.iter().map(|key| (slot, Rc::clone(key), Verdict::of(bytes, key)));
-                aftermath.passages.extend(said);
-                view.consume(len);
-            }
-            Origin::Watch { session, number, keys } => {
-                session.watched(worker, number, &keys, bytes);
-                view.consume(len);
-            }
-            Origin::Nobody => {
-                failpoint::hit("proxy.resumed");
-                view.consume(len);
-            }
-        }
-        Ok(())
     }
 }
 
